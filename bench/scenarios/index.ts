@@ -1,0 +1,6 @@
+import type { Scenario } from '../scenario.ts';
+import { graphql } from './graphql.ts';
+import { get, post } from './pass-through.ts';
+
+/** In the order of the report. */
+export const scenarios: readonly Scenario[] = [get, post, graphql];

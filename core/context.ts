@@ -1,0 +1,153 @@
+import type { Cancellation } from './cancellation.ts';
+import type { Headers } from './headers.ts';
+import { anonymous, type Identity } from './identity.ts';
+import type { Reply } from './reply.ts';
+import type { Route } from './route.ts';
+import type { Span } from './trace.ts';
+
+/** Parts of the path by name, percent-encoded as sent. */
+export type PathParts = Readonly<Record<string, string | undefined>>;
+
+const noParts: PathParts = Object.freeze({});
+
+/** What an `optional` field could not get; GraphQL prints the list as `extensions.degraded`. */
+export interface Degraded {
+  readonly path: readonly (string | number)[];
+  readonly code: string;
+  readonly upstream: string | undefined;
+}
+
+/** What one request called, by upstream; the access log prints it, the budget settles on it. */
+class CallLedger {
+  /** Calls that were sent, whatever their attempts. */
+  readonly sent = new Map<string, number>();
+  /** Reads that were answered by somebody else's call in flight. */
+  collapsed = 0;
+  total = 0;
+
+  send(upstream: string): void {
+    this.total++;
+    this.sent.set(upstream, (this.sent.get(upstream) ?? 0) + 1);
+  }
+}
+
+/** What upstreams are told of the way a request took; what a peer claims counts only if it is a trusted proxy. */
+export interface Forwarded {
+  /** `X-Forwarded-For`: the trusted part of the chain, then the peer. */
+  readonly for: string;
+  readonly proto: string;
+  readonly host: string;
+}
+
+/** The request's body as it lies before us, unread. */
+export interface IncomingBody {
+  /** 0 for none, undefined when it comes in chunks of unknown length. */
+  readonly length: number | undefined;
+  /**
+   * Reads it whole, once.
+   * @throws {WeirError} `BODY_TOO_LARGE` above `maxBytes`, `REQUEST_TIMEOUT` when it stops coming, `CLIENT_CLOSED_REQUEST`
+   */
+  read(maxBytes: number): Promise<Buffer>;
+}
+
+/** What a GraphQL request adds to the log. */
+export interface OperationFacts {
+  name: string | undefined;
+  hash: string;
+  type: string;
+}
+
+export interface RequestFacts {
+  readonly id: string;
+  readonly startedMs: number;
+  readonly method: string;
+  readonly target: string;
+  readonly scheme: 'http' | 'https';
+  readonly host: string;
+  readonly headers: Headers;
+  readonly httpVersion: string;
+  readonly peerIp: string;
+  readonly clientIp: string;
+  readonly forwarded: Forwarded;
+  readonly span: Span;
+  readonly incoming: IncomingBody;
+  readonly reply: Reply;
+  readonly cancellation: Cancellation;
+}
+
+/**
+ * One request, from whichever door: what every policy, door and upstream layer reads and writes. It knows nothing of
+ * Express or node:http, so that another host can make one.
+ */
+export class RequestContext {
+  readonly id: string;
+  /** Monotonic milliseconds. */
+  readonly startedMs: number;
+  readonly method: string;
+  /** The origin-form target as received: `/path?query`, never decoded. */
+  readonly target: string;
+  readonly path: string;
+  /** Without its `?`; empty where there is none. */
+  readonly query: string;
+  readonly scheme: 'http' | 'https';
+  /** Lower case, with its port if the client gave one. */
+  readonly host: string;
+  readonly headers: Headers;
+  readonly httpVersion: string;
+  /** The address of the TCP peer. */
+  readonly peerIp: string;
+  /** The address of the client, as far as `listen.trustedProxies` vouch for it. */
+  readonly clientIp: string;
+  readonly forwarded: Forwarded;
+  /** The parent of what is done for the request just now; a GraphQL operation puts its own here while it runs. */
+  span: Span;
+  readonly incoming: IncomingBody;
+  readonly reply: Reply;
+  /** Cancelled when the client goes away or the deadline passes; everything done for the request listens to it. */
+  readonly cancellation: Cancellation;
+  readonly calls = new CallLedger();
+  identity: Identity = anonymous;
+  /** Monotonic milliseconds at which the answer is no longer wanted; only ever brought forward. */
+  deadlineMs = Number.POSITIVE_INFINITY;
+  /** The client set the deadline itself (`x-weir-deadline-ms`). */
+  clientDeadline = false;
+  /** The gateway says to whom the answer may be shown (CORS); what an upstream says of it is dropped. */
+  decidesCors = false;
+  route: Route | undefined;
+  /** What the route's path names, percent-encoded as sent. */
+  pathParts: PathParts = noParts;
+  /** The body, once read; stays undefined where there is none, or where it is passed on as a stream. */
+  body: Buffer | undefined;
+  operation: OperationFacts | undefined;
+  degraded: Degraded[] | undefined;
+  errorCode: string | undefined;
+  /** What was behind the error, for the log only. */
+  errorCause: unknown;
+  requestBytes = 0;
+
+  constructor(facts: RequestFacts) {
+    this.id = facts.id;
+    this.startedMs = facts.startedMs;
+    this.method = facts.method;
+    this.target = facts.target;
+    const question = facts.target.indexOf('?');
+    this.path = question < 0 ? facts.target : facts.target.slice(0, question);
+    this.query = question < 0 ? '' : facts.target.slice(question + 1);
+    this.scheme = facts.scheme;
+    this.host = facts.host;
+    this.headers = facts.headers;
+    this.httpVersion = facts.httpVersion;
+    this.peerIp = facts.peerIp;
+    this.clientIp = facts.clientIp;
+    this.forwarded = facts.forwarded;
+    this.span = facts.span;
+    this.incoming = facts.incoming;
+    this.reply = facts.reply;
+    this.cancellation = facts.cancellation;
+  }
+
+  /** For logs and metrics; bounded by the configuration. */
+  get routeName(): string | undefined {
+    return this.route?.name;
+  }
+}

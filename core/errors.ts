@@ -1,0 +1,321 @@
+/**
+ * Every error a client can meet, in one table. REST prints a row as `application/problem+json` (RFC 9457), GraphQL puts
+ * its `code` in `extensions`; `docs/errors.md` and the pages under `/docs/errors/CODE` are generated from it.
+ */
+
+/** Who has to act: the caller, whoever runs the gateway, or the team behind an upstream. */
+export type Fault = 'client' | 'gateway' | 'upstream';
+
+/** Whether sending the same request again can help. */
+export type Retry = 'no' | 'later' | 'yes';
+
+interface ErrorRow {
+  readonly status: number;
+  readonly fault: Fault;
+  readonly title: string;
+  readonly retry: Retry;
+  /** What it means, in a sentence or two, for the reader of `/docs/errors/CODE`. */
+  readonly meaning: string;
+  /** What the reader should do about it. */
+  readonly action: string;
+  /** The RFC 9209 §2.3 error type that `Proxy-Status` carries, where one fits. */
+  readonly proxyStatus?: string;
+}
+
+export const errorTable = {
+  BAD_REQUEST: {
+    status: 400,
+    fault: 'client',
+    title: 'The request cannot be understood',
+    retry: 'no',
+    meaning: 'The request line, a header or the body is malformed, or can be read in two ways.',
+    action: 'Correct the request; the detail says which part is wrong.',
+    proxyStatus: 'http_request_error',
+  },
+  ROUTE_NOT_FOUND: {
+    status: 404,
+    fault: 'client',
+    title: 'No such route',
+    retry: 'no',
+    meaning: 'The gateway serves nothing under this host and path.',
+    action: 'Check the host and the path. An operator finds all routes with `weir config`.',
+    proxyStatus: 'destination_not_found',
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    fault: 'client',
+    title: 'The route does not take this method',
+    retry: 'no',
+    meaning: 'The path exists, but not with this method; the `Allow` header lists those it has.',
+    action: 'Use one of the methods in `Allow`.',
+    proxyStatus: 'http_request_denied',
+  },
+  NOT_ACCEPTABLE: {
+    status: 406,
+    fault: 'client',
+    title: 'No acceptable representation',
+    retry: 'no',
+    meaning: 'The request accepts only media types that this resource does not have.',
+    action: 'Send an `Accept` header that includes a type the resource has, or none.',
+    proxyStatus: 'http_request_denied',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    fault: 'client',
+    title: 'The request did not arrive in time',
+    retry: 'yes',
+    meaning: 'The client sent its headers or its body too slowly.',
+    action: 'Send the request again, without pauses.',
+    proxyStatus: 'http_request_error',
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    fault: 'client',
+    title: 'The request body is too large',
+    retry: 'no',
+    meaning: 'The body is larger than this route takes.',
+    action: 'Send less. An operator raises `listen.maxBodyBytes` or the `maxBodyBytes` of the route.',
+    proxyStatus: 'http_request_denied',
+  },
+  URI_TOO_LONG: {
+    status: 414,
+    fault: 'client',
+    title: 'The request target is too long',
+    retry: 'no',
+    meaning: 'The path with its query is longer than the gateway reads.',
+    action: 'Shorten the query, or send it as the body of a POST where the route takes one.',
+    proxyStatus: 'http_request_denied',
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    fault: 'client',
+    title: 'The content type is not supported',
+    retry: 'no',
+    meaning: 'The body has a content type, or a content coding, that this route does not take.',
+    action: 'Send the body as the route documents it, for GraphQL `application/json`.',
+    proxyStatus: 'http_request_denied',
+  },
+  EXPECTATION_FAILED: {
+    status: 417,
+    fault: 'client',
+    title: 'The expectation cannot be met',
+    retry: 'no',
+    meaning: 'The request has an `Expect` header other than `100-continue` (RFC 9110 §10.1.1).',
+    action: 'Leave the `Expect` header out.',
+    proxyStatus: 'http_request_denied',
+  },
+  UPGRADE_REFUSED: {
+    status: 426,
+    fault: 'client',
+    title: 'The upgrade is not possible here',
+    retry: 'no',
+    meaning: 'The request asks for a protocol that this path does not speak.',
+    action: 'Use the WebSocket protocol, version 13, and a path that takes it.',
+    proxyStatus: 'http_request_denied',
+  },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    fault: 'client',
+    title: 'The request headers are too large',
+    retry: 'no',
+    meaning: 'The header section is larger than `listen.maxHeaderBytes`.',
+    action: 'Send fewer or shorter headers; large cookies are the usual cause.',
+    proxyStatus: 'http_request_denied',
+  },
+  CLIENT_CLOSED_REQUEST: {
+    status: 499,
+    fault: 'client',
+    title: 'The client went away',
+    retry: 'yes',
+    meaning: 'The client closed the connection before the answer was complete. No client sees this code; logs do.',
+    action: 'Nothing, unless it is frequent: then the client is less patient than the upstream is fast.',
+  },
+  GRAPHQL_PARSE_FAILED: {
+    status: 400,
+    fault: 'client',
+    title: 'The GraphQL document has a syntax error',
+    retry: 'no',
+    meaning: 'The document is not GraphQL; the location says where it stops being so.',
+    action: 'Correct the document.',
+  },
+  GRAPHQL_VALIDATION_FAILED: {
+    status: 400,
+    fault: 'client',
+    title: 'The GraphQL document does not fit the schema',
+    retry: 'no',
+    meaning: 'A field, argument, variable or fragment of the document does not exist in the schema or is used wrongly.',
+    action: 'Correct the document; `weir schema` prints the schema.',
+  },
+  DOCUMENT_LIMIT_EXCEEDED: {
+    status: 400,
+    fault: 'client',
+    title: 'The GraphQL document is beyond a limit',
+    retry: 'no',
+    meaning: 'The document has more tokens, depth, aliases, root fields or directives than the gateway runs.',
+    action: 'Split the operation. An operator finds the limits under `graphql` in the configuration.',
+  },
+  BAD_USER_INPUT: {
+    status: 400,
+    fault: 'client',
+    title: 'An argument has a value that is not taken',
+    retry: 'no',
+    meaning: 'The operation is valid, but the value of an argument or variable is not.',
+    action: 'Correct the value; the message and the path say which.',
+  },
+  INTERNAL: {
+    status: 500,
+    fault: 'gateway',
+    title: 'The gateway failed',
+    retry: 'later',
+    meaning: 'A defect in the gateway or in a module. Its log has the cause under the request id.',
+    action: 'Report the `requestId` to whoever runs the gateway.',
+    proxyStatus: 'proxy_internal_error',
+  },
+  OVERLOADED: {
+    status: 503,
+    fault: 'gateway',
+    title: 'The gateway has too much to do',
+    retry: 'later',
+    meaning: 'As many requests are in flight as the gateway takes (`listen.maxInFlight`).',
+    action: 'Wait for the time in `Retry-After`, then send the request again.',
+    proxyStatus: 'connection_limit_reached',
+  },
+  SHUTTING_DOWN: {
+    status: 503,
+    fault: 'gateway',
+    title: 'The gateway is shutting down',
+    retry: 'yes',
+    meaning: 'This instance finishes what is in flight and takes nothing new.',
+    action: 'Send the request again; another instance will take it.',
+    proxyStatus: 'proxy_internal_response',
+  },
+  DEADLINE_EXCEEDED: {
+    status: 504,
+    fault: 'upstream',
+    title: 'The time for the answer is over',
+    retry: 'later',
+    meaning:
+      'The deadline of the request passed while an upstream was being asked. The deadline is the least of the ' +
+      "client's `x-weir-deadline-ms`, the route's timeout and the upstream's.",
+    action: 'Allow more time if you set the deadline yourself; otherwise wait and send the request again.',
+    proxyStatus: 'http_response_timeout',
+  },
+  UPSTREAM_UNREACHABLE: {
+    status: 502,
+    fault: 'upstream',
+    title: 'The upstream cannot be reached',
+    retry: 'later',
+    meaning: 'No connection to the upstream could be made, or it was lost before an answer came.',
+    action: 'Wait and send the request again. The team behind the upstream is named in its module.',
+    proxyStatus: 'destination_unavailable',
+  },
+  UPSTREAM_BAD_RESPONSE: {
+    status: 502,
+    fault: 'upstream',
+    title: 'The upstream gave a broken answer',
+    retry: 'later',
+    meaning: 'The upstream answered with something that is not HTTP, is not the JSON it claims to be, or broke off.',
+    action: 'Wait and send the request again. The log has the position of what could not be read.',
+    proxyStatus: 'http_protocol_error',
+  },
+  UPSTREAM_RESPONSE_TOO_LARGE: {
+    status: 502,
+    fault: 'upstream',
+    title: 'The upstream answered with too much',
+    retry: 'no',
+    meaning: 'The answer is larger than the gateway buffers (`maxResponseBytes` of the upstream).',
+    action: 'Ask for less at a time, with a smaller page.',
+    proxyStatus: 'http_response_body_size',
+  },
+  UPSTREAM_ERROR: {
+    status: 502,
+    fault: 'upstream',
+    title: 'The upstream refused or failed',
+    retry: 'later',
+    meaning: 'The upstream answered a call of a GraphQL field with an error status, given as `upstreamStatus`.',
+    action: 'With a 4xx, correct the arguments; with a 5xx, wait and send the request again.',
+    proxyStatus: 'http_response_incomplete',
+  },
+  UPSTREAM_TIMEOUT: {
+    status: 504,
+    fault: 'upstream',
+    title: 'The upstream did not answer in time',
+    retry: 'later',
+    meaning: 'No attempt got an answer within `attemptTimeout`.',
+    action: 'Wait and send the request again.',
+    proxyStatus: 'http_response_timeout',
+  },
+  UPSTREAM_UNAVAILABLE: {
+    status: 503,
+    fault: 'upstream',
+    title: 'The upstream is resting',
+    retry: 'later',
+    meaning: 'The upstream failed repeatedly, so its breaker is open: calls are refused at once until it recovers.',
+    action: 'Wait for the time in `Retry-After`, then send the request again.',
+    proxyStatus: 'destination_unavailable',
+  },
+  UPSTREAM_OVERLOADED: {
+    status: 503,
+    fault: 'upstream',
+    title: 'The upstream has too much to do',
+    retry: 'later',
+    meaning: 'As many calls to the upstream are in flight as it may get (`maxInFlight`, `maxConnections`).',
+    action: 'Wait for the time in `Retry-After`, then send the request again.',
+    proxyStatus: 'connection_limit_reached',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export const errorCodes = Object.keys(errorTable) as ErrorCode[];
+
+export function errorRow(code: ErrorCode): ErrorRow {
+  return errorTable[code];
+}
+
+export interface WeirErrorOptions {
+  /** What a client may read about this occurrence. Never an address, a stack or an upstream's bytes. */
+  readonly detail?: string;
+  /** The upstream concerned, by its configured name. */
+  readonly upstream?: string;
+  /** For the log only: what really happened. */
+  readonly cause?: unknown;
+  /** Seconds for `Retry-After`. */
+  readonly retryAfterS?: number;
+  /** Response headers that belong to the error, such as `Allow`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Members for the problem document or the GraphQL `extensions`, safe for clients. */
+  readonly extensions?: Readonly<Record<string, unknown>>;
+}
+
+/** An error with a row in the table. What is not a WeirError reaches clients as `INTERNAL` without its message. */
+export class WeirError extends Error {
+  override readonly name = 'WeirError';
+  readonly code: ErrorCode;
+  readonly upstream: string | undefined;
+  readonly retryAfterS: number | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly extensions: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: ErrorCode, options: WeirErrorOptions = {}) {
+    super(options.detail ?? errorTable[code].title, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.upstream = options.upstream;
+    this.retryAfterS = options.retryAfterS;
+    this.headers = options.headers;
+    this.extensions = options.extensions;
+  }
+
+  get status(): number {
+    return errorTable[this.code].status;
+  }
+
+  get fault(): Fault {
+    return errorTable[this.code].fault;
+  }
+}
+
+/** Whatever was thrown, as a WeirError: an unknown one becomes `INTERNAL` with the original as its cause. */
+export function toWeirError(thrown: unknown): WeirError {
+  return thrown instanceof WeirError ? thrown : new WeirError('INTERNAL', { cause: thrown });
+}

@@ -1,0 +1,32 @@
+/** Header fields by lower-case name, as node:http and undici give them; a repeated field is an array. */
+export type Headers = Record<string, string | string[] | undefined>;
+
+/** RFC 9110 §7.6.1 and RFC 9112 §9: fields that speak to the next hop only, and framing, which each hop makes anew. */
+export const hopByHop: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authentication-info',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** The lower-case names that a `Connection` field lists. */
+export function connectionTokens(connection: string | string[] | undefined): readonly string[] {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return [];
+  const text = Array.isArray(connection) ? connection.join(',') : connection;
+  return text
+    .toLowerCase()
+    .split(',')
+    .map((token) => token.trim())
+    .filter((token) => token !== '' && token !== 'close' && token !== 'keep-alive');
+}
+
+/** The first value of a field that may be repeated. */
+export function firstValue(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,4 @@
+import { run } from '../kit/process.ts';
+import { start } from './service.ts';
+
+await run('users', start);

@@ -1,0 +1,28 @@
+import type { LoadedConfig } from '#gateway/config/load.ts';
+
+/** What somebody must have decided on purpose before strangers depend on it, rather than taken from the defaults. */
+const deliberate = ['timeout', 'retry', 'breaker', 'health'] as const;
+
+/**
+ * What `weir check --production` misses: a timeout, retry, breaker and health check of its own for every upstream, and for
+ * every route a timeout, unless its upstream's stands in for it.
+ */
+export function productionProblems({ config, sources, file }: LoadedConfig): string[] {
+  const problems: string[] = [];
+  for (const name of Object.keys(config.upstreams)) {
+    for (const key of deliberate) {
+      if (sources.isWritten(['upstreams', name, key])) continue;
+      problems.push(
+        `upstreams.${name}.${key} is not set; write it in ${file} or in the module, even if it is the default.`,
+      );
+    }
+  }
+  config.routes.forEach((route, index) => {
+    if (sources.isWritten(['routes', index, 'timeout']) || sources.isWritten(['upstreams', route.upstream, 'timeout']))
+      return;
+    problems.push(
+      `The route ${route.path} (${sources.of(['routes', index])}) has no timeout, and neither has its upstream '${route.upstream}'.`,
+    );
+  });
+  return problems;
+}

@@ -1,0 +1,42 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileReason } from './expand.ts';
+import { entriesAt, nodeAt, replaceAt, type ConfigNode, type ConfigPath } from './node.ts';
+import { problemAt, type Problem } from './problem.ts';
+
+interface Located {
+  readonly root: ConfigNode;
+  readonly problems: readonly Problem[];
+}
+
+/** Makes the paths of files and folders absolute, from whoever wrote them, and misses those that are not there. */
+export function locateFiles(root: ConfigNode): Located {
+  const tls = entriesAt(root, ['upstreams']).flatMap(([name]) =>
+    ['ca', 'cert', 'key'].map((key) => ['upstreams', name, 'tls', key]),
+  );
+  const problems: Problem[] = [];
+  const located = [['modules'], ...tls].reduce((tree: ConfigNode, path: ConfigPath) => {
+    const node = nodeAt(root, path);
+    if (typeof node?.content !== 'string' || node.content === '') return tree;
+    const absolute = resolve(node.origin.directory, node.content);
+    const wanted = path[0] === 'modules' ? 'folder' : 'file';
+    const reason = missing(absolute, wanted);
+    if (reason)
+      problems.push(
+        problemAt(root, path, {
+          message: `names a ${wanted} that ${reason}`,
+          fix: `correct the path; it starts at the folder of ${node.origin.file}`,
+        }),
+      );
+    return replaceAt(tree, path, absolute);
+  }, root);
+  return { root: located, problems };
+}
+
+function missing(path: string, wanted: 'folder' | 'file'): string | undefined {
+  try {
+    return statSync(path).isDirectory() === (wanted === 'folder') ? undefined : `is no ${wanted}`;
+  } catch (error) {
+    return fileReason(error);
+  }
+}

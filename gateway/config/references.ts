@@ -1,0 +1,77 @@
+import { entriesAt, isMap, itemsAt, nodeAt, type ConfigNode, type ConfigPath } from './node.ts';
+import { problemAt, type Problem } from './problem.ts';
+import { describeValue } from './secrets.ts';
+import { suggest } from './suggest.ts';
+
+/**
+ * Checks what one part says of another: names that nothing defines, names used twice, upstreams without an address. It
+ * reads the tree and not the parsed configuration, so that a typo elsewhere does not hide what is wrong here.
+ */
+export function checkReferences(root: ConfigNode): Problem[] {
+  const upstreams = entriesAt(root, ['upstreams']);
+  const names = upstreams.map(([name]) => name);
+  const routes = itemsAt(root, ['routes']);
+  return [
+    ...upstreams.flatMap(([name, upstream]) => checkEndpoints(root, name, upstream, names)),
+    ...routes.flatMap((_, index) => [
+      ...checkUpstream(root, index, names),
+      ...checkReplaced(root, index, routes),
+      ...checkName(root, index, routes),
+    ]),
+  ];
+}
+
+function checkEndpoints(root: ConfigNode, name: string, upstream: ConfigNode, names: readonly string[]): Problem[] {
+  if (!isMap(upstream.content) || upstream.content.has('endpoints') || upstream.content.has('discovery')) return [];
+  const others = names.filter((other) => other !== name);
+  const meant = suggest(name, others);
+  const remedy = `write where it runs under upstreams.${name}: endpoints: ["http://HOST:PORT"]`;
+  const fix = meant ? `${remedy}; or did you mean the upstream ${meant}?` : remedy;
+  return [problemAt(root, ['upstreams', name, 'endpoints'], { message: 'is missing', fix })];
+}
+
+function checkUpstream(root: ConfigNode, index: number, upstreams: readonly string[]): Problem[] {
+  const path: ConfigPath = ['routes', index, 'upstream'];
+  const named = textAt(root, path);
+  if (!named || upstreams.includes(named.text)) return [];
+  const meant = suggest(named.text, upstreams);
+  const fix = meant ? `did you mean ${meant}?` : 'write it under upstreams, with its endpoints, or correct the name';
+  return [problemAt(root, path, { message: `names ${named.shown} as its upstream, which nothing defines`, fix })];
+}
+
+function checkReplaced(root: ConfigNode, index: number, routes: readonly ConfigNode[]): Problem[] {
+  const path: ConfigPath = ['routes', index, 'replaces'];
+  const named = textAt(root, path);
+  const others = routes.flatMap((_, other) => (other === index ? [] : (nameOf(root, other) ?? [])));
+  if (!named || others.includes(named.text)) return [];
+  const meant = suggest(named.text, others);
+  const fix = meant ? `did you mean ${meant}?` : 'give the route to be replaced that name, or remove replaces';
+  return [
+    problemAt(root, path, { message: `names ${named.shown} as the route to replace, which nothing defines`, fix }),
+  ];
+}
+
+/** A route that takes another's place may take its name too. */
+function checkName(root: ConfigNode, index: number, routes: readonly ConfigNode[]): Problem[] {
+  const name = nameOf(root, index);
+  const first = routes.findIndex((_, other) => nameOf(root, other) === name);
+  if (name === undefined || first === index) return [];
+  if ([first, index].some((route) => textAt(root, ['routes', route, 'replaces'])?.text === name)) return [];
+  const owner = routes[first]?.origin;
+  const where = owner?.position ? `in line ${owner.position.line}` : `by ${owner?.label}`;
+  const finding = {
+    message: `is already the name of a route written ${where}`,
+    fix: 'choose another name, or add replaces',
+  };
+  return [problemAt(root, ['routes', index, 'name'], finding)];
+}
+
+function nameOf(root: ConfigNode, route: number): string | undefined {
+  return textAt(root, ['routes', route, 'name'])?.text;
+}
+
+function textAt(root: ConfigNode, path: ConfigPath): { readonly text: string; readonly shown: string } | undefined {
+  const node = nodeAt(root, path);
+  if (typeof node?.content !== 'string' || node.content === '') return undefined;
+  return { text: node.content, shown: describeValue(path, node) };
+}

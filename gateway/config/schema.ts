@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { graphqlSchema } from '#gateway/graphql/settings.ts';
+import { adminSchema, listenSchema } from '#gateway/http/settings.ts';
+import { routeSchema } from '#gateway/rest/settings.ts';
+import { telemetrySchema } from '#gateway/telemetry/settings.ts';
+import { corsSchema } from '#policies/cors/settings.ts';
+import { name, notBuilt } from '#upstreams/fields.ts';
+import { upstreamSchema } from '#upstreams/settings.ts';
+
+const ports = z.object({ listen: z.object({ port: z.number() }), admin: z.object({ port: z.number() }) });
+
+/** `gateway.yaml` with the defaults of modules beneath it. Each part is owned by the code that acts on it. */
+export const configSchema = z
+  .strictObject({
+    modules: z
+      .string()
+      .min(1, 'write a folder such as ./resolvers, or leave modules out')
+      .optional()
+      .describe('Folder with a `registry.ts` of modules, relative to this file; none: a pure REST gateway.'),
+    listen: listenSchema.prefault({}).describe('The public listener. A change needs a restart.'),
+    admin: adminSchema.prefault({}).describe('The listener for operators: health, metrics, `/admin`.'),
+    upstreams: z
+      .record(name(), upstreamSchema)
+      .default({})
+      .describe('Services behind the gateway, by name: where they run and how much they may be asked.'),
+    routes: z
+      .array(routeSchema)
+      .max(10_000, 'write at most 10000 routes')
+      .default([])
+      .describe(
+        'REST paths that are passed through, in one table with those of modules: the most specific one wins, and two that ' +
+          'cannot be told apart are an error unless one `replaces` the other.',
+      ),
+    graphql: graphqlSchema.prefault({}).describe('The GraphQL door.'),
+    cors: corsSchema.prefault({}).describe('Which pages of other origins may read answers.'),
+    telemetry: telemetrySchema.prefault({}).describe('Traces, metrics and logs.'),
+    redis: notBuilt(),
+    auth: notBuilt(),
+    consumers: notBuilt(),
+    tiers: notBuilt(),
+    limits: notBuilt(),
+    cache: notBuilt(),
+    compression: notBuilt(),
+  })
+  .refine(({ listen, admin }) => listen.port === 0 || listen.port !== admin.port, {
+    path: ['listen', 'port'],
+    error: 'is the port of admin too; choose another for one of the two',
+    when: ({ value }) => ports.safeParse(value).success,
+  });
+
+/** As the program reads it: durations in milliseconds, sizes in bytes, defaults filled in. */
+export type GatewayConfig = z.output<typeof configSchema>;

@@ -1,0 +1,39 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RequestContext } from '#core/context.ts';
+import { WeirError } from '#core/errors.ts';
+import type { GraphqlDoor } from './graphql/door.ts';
+import type { Doors } from './http/host.ts';
+import { passThrough, passUpgrade } from './rest/door.ts';
+import { RestRoute } from './rest/route.ts';
+
+/** Leads a request that has passed all stages to where its route says. */
+export function createDoors(graphql: GraphqlDoor | undefined): Doors {
+  return {
+    dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean {
+      const { route } = context;
+      if (route instanceof RestRoute) passThrough(context, route, request, response);
+      else if (route?.door === 'graphql') graphql?.handle(context);
+      else return true;
+      return false;
+    },
+
+    upgrade(
+      context: RequestContext,
+      request: IncomingMessage,
+      socket: Socket,
+      head: Buffer,
+      switched: () => void,
+    ): void {
+      const { route } = context;
+      if (route instanceof RestRoute) {
+        passUpgrade(context, route, request, socket, head, switched);
+      } else if (route?.door === 'graphql' && graphql) {
+        switched();
+        graphql.upgrade(context, request, socket, head);
+      } else {
+        throw new WeirError('UPGRADE_REFUSED', { headers: { upgrade: 'websocket' } });
+      }
+    },
+  };
+}

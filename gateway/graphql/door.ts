@@ -1,0 +1,110 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '#core/clock.ts';
+import type { RequestContext } from '#core/context.ts';
+import { toWeirError, WeirError } from '#core/errors.ts';
+import { firstValue } from '#core/headers.ts';
+import type { Logger } from '#core/log.ts';
+import type { Meter } from '#core/meter.ts';
+import type { Execution } from '#resolvers/execution.ts';
+import { replyWithError } from '../http/error-reply.ts';
+import { readAccept } from './accept.ts';
+import { readContentType } from './content-type.ts';
+import { ErrorFormat } from './error-format.ts';
+import { GraphiqlPage } from './graphiql.ts';
+import { HttpExchange } from './http-exchange.ts';
+import { OperationLog } from './operation-log.ts';
+import { Operations } from './operations.ts';
+import { withIncrementalDelivery } from './schema.ts';
+import type { GraphqlSettings } from './settings.ts';
+import type { DocumentPhase } from './phases.ts';
+import { TransportProtocol } from './transport-protocol.ts';
+import { WebSockets } from './websockets.ts';
+import { writeResponse } from './write-response.ts';
+import { createYogaLane, type YogaLane } from './yoga.ts';
+
+export interface GraphqlDoorOptions {
+  readonly settings: GraphqlSettings;
+  /** What every document passes before it is executed, in order. */
+  readonly phases: readonly DocumentPhase[];
+  readonly execution: Execution;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly meter: Meter;
+  /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
+  readonly examples?: readonly string[];
+}
+
+/** Where GraphQL is served: over HTTP, as server-sent events, over WebSocket. All stages of the pipeline lie before it. */
+export interface GraphqlDoor {
+  /** Answers through `context.reply`; `context.body` holds the whole body, if there is one. */
+  handle(context: RequestContext): void;
+  /** Takes over a connection that asks for a WebSocket. */
+  upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void;
+  /** Completes subscriptions and closes WebSockets (1001), and takes no more of them. */
+  close(): Promise<void>;
+}
+
+export function createGraphqlDoor(options: GraphqlDoorOptions): GraphqlDoor {
+  return new Door(options);
+}
+
+class Door implements GraphqlDoor {
+  readonly #log: Logger;
+  readonly #operations: Operations;
+  readonly #yoga: YogaLane;
+  readonly #webSockets: WebSockets;
+  readonly #graphiql: GraphiqlPage | undefined;
+
+  constructor({ settings, phases, execution, clock, log, meter, examples = [] }: GraphqlDoorOptions) {
+    const errors = new ErrorFormat(log);
+    const operationLog = new OperationLog(log, clock);
+    const schema = withIncrementalDelivery(execution.schema);
+    const operations = new Operations({ schema, execution, settings, phases, errors, clock, meter });
+    this.#log = log;
+    this.#operations = operations;
+    this.#yoga = createYogaLane({ settings, operations, errors, operationLog });
+    this.#webSockets = new WebSockets(new TransportProtocol({ settings, operations, operationLog, clock, log }), log);
+    this.#graphiql = settings.graphiql ? new GraphiqlPage(examples) : undefined;
+  }
+
+  handle(context: RequestContext): void {
+    this.#answer(context).catch((thrown: unknown) => {
+      const error = toWeirError(thrown);
+      if (error.code === 'INTERNAL') this.#log.error({ requestId: context.id, err: error.cause }, 'request failed');
+      replyWithError(context, error);
+    });
+  }
+
+  upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void {
+    this.#webSockets.upgrade(context, request, socket, head);
+  }
+
+  async close(): Promise<void> {
+    await this.#operations.close();
+    // What has ended says so before its socket does.
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.#webSockets.close();
+  }
+
+  async #answer(context: RequestContext): Promise<void> {
+    if (this.#graphiql && GraphiqlPage.wanted(context)) {
+      await this.#graphiql.reply(context);
+      return;
+    }
+    if (context.method === 'OPTIONS') {
+      context.reply.head(204, { allow: 'GET, HEAD, POST, OPTIONS', 'content-length': '0' });
+      context.reply.end();
+      return;
+    }
+    const accept = readAccept(firstValue(context.headers.accept));
+    if (accept.json === undefined && !accept.events && !accept.incremental) {
+      throw new WeirError('NOT_ACCEPTABLE', {
+        detail: 'Answers are application/graphql-response+json or application/json.',
+      });
+    }
+    const contentType = context.method === 'POST' ? readContentType(context) : undefined;
+    const exchange = new HttpExchange(context, accept, contentType);
+    await writeResponse(await this.#yoga(exchange), exchange);
+  }
+}

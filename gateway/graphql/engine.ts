@@ -1,0 +1,20 @@
+import type { GraphQLSchema } from 'graphql';
+import type { Clock } from '#core/clock.ts';
+import type { Meter } from '#core/meter.ts';
+import type { Execution } from '#resolvers/execution.ts';
+import type { ErrorFormat } from './error-format.ts';
+import type { DocumentPhase } from './phases.ts';
+import type { GraphqlSettings } from './settings.ts';
+
+/** What operations of every kind are executed with. */
+export interface Engine {
+  /** The modules' schema, with `@defer` and `@stream`. */
+  readonly schema: GraphQLSchema;
+  readonly execution: Execution;
+  readonly settings: GraphqlSettings;
+  /** What every document passes before it is executed, in order. */
+  readonly phases: readonly DocumentPhase[];
+  readonly errors: ErrorFormat;
+  readonly clock: Clock;
+  readonly meter: Meter;
+}

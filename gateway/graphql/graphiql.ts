@@ -1,0 +1,77 @@
+import { hash } from 'node:crypto';
+import type { RequestContext } from '#core/context.ts';
+import { firstValue } from '#core/headers.ts';
+
+/** GraphiQL, for browsers that open the path of the API. */
+export class GraphiqlPage {
+  readonly #examples: readonly string[];
+  #page: Promise<Page> | undefined;
+
+  /** @param examples GraphQL documents that stand in the tabs of who comes for the first time */
+  constructor(examples: readonly string[]) {
+    this.#examples = examples;
+  }
+
+  /** A browser's navigation names HTML; scripts that fetch take anything, and are served the API. */
+  static wanted({ method, headers }: RequestContext): boolean {
+    return (method === 'GET' || method === 'HEAD') && (firstValue(headers.accept)?.includes('text/html') ?? false);
+  }
+
+  async reply({ method, headers, reply }: RequestContext): Promise<void> {
+    const { body, etag, policy } = await (this.#page ??= renderPage(this.#examples));
+    const head = { etag, vary: 'Accept', 'cache-control': 'no-cache' };
+    if (firstValue(headers['if-none-match']) === etag) {
+      reply.head(304, head);
+      reply.end();
+      return;
+    }
+    reply.head(200, {
+      ...head,
+      'content-type': 'text/html; charset=utf-8',
+      'content-length': String(body.length),
+      'content-security-policy': policy,
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+    });
+    reply.end(method === 'HEAD' ? undefined : body);
+  }
+}
+
+interface Page {
+  readonly body: Buffer;
+  readonly etag: string;
+  readonly policy: string;
+}
+
+async function renderPage(examples: readonly string[]): Promise<Page> {
+  // Nine megabytes, for it brings all its parts along; of no use to a gateway that no browser opens.
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+  const [defaultQuery] = examples;
+  const html = renderGraphiQL({
+    title: 'Weir',
+    ...(defaultQuery !== undefined && { defaultQuery, defaultTabs: examples.map((query) => ({ query })) }),
+  });
+  return { body: Buffer.from(html), etag: `"${hash('sha256', html, 'base64url')}"`, policy: securityPolicy(html) };
+}
+
+/**
+ * The page runs its own scripts and no others (CSP3 §6.7.2, hashes of inline scripts), calls nobody but us, and may not be
+ * framed.
+ */
+function securityPolicy(html: string): string {
+  const scripts = html.matchAll(/<script>([\s\S]*?)<\/script>/g);
+  const hashes = Array.from(scripts, ([, script = '']) => `'sha256-${hash('sha256', script, 'base64')}'`);
+  return [
+    "default-src 'none'",
+    `script-src ${hashes.join(' ')}`,
+    'worker-src blob:',
+    // The editor styles what it draws.
+    "style-src 'unsafe-inline'",
+    "img-src 'self' data:",
+    'font-src data:',
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}

@@ -1,0 +1,39 @@
+import type { Clock } from '#core/clock.ts';
+import type { RequestContext } from '#core/context.ts';
+import type { Logger } from '#core/log.ts';
+
+/** Characters of an operation's name; clients choose it. */
+const maxName = 256;
+
+/**
+ * One line for each operation that is not a request of its own, and so has no line in the access log: an entry of a batch,
+ * an operation on a WebSocket.
+ */
+export class OperationLog {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+
+  constructor(log: Logger, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /** @param connection the id of the request that became a WebSocket */
+  write(context: RequestContext, connection?: string): void {
+    const { calls, operation, degraded, errorCode, id, span } = context;
+    this.#log.info(
+      {
+        requestId: id,
+        connection,
+        traceId: span.traceId,
+        durationMs: Math.round((this.#clock.monotonicMs() - context.startedMs) * 1000) / 1000,
+        calls: calls.total,
+        upstreams: calls.total === 0 ? undefined : Object.fromEntries(calls.sent),
+        operation: operation && { ...operation, name: operation.name?.slice(0, maxName) },
+        error: errorCode,
+        degraded: degraded?.length,
+      },
+      'operation',
+    );
+  }
+}

@@ -1,0 +1,76 @@
+import type { Clock } from '#core/clock.ts';
+import type { RequestContext } from '#core/context.ts';
+import type { Histogram, Meter } from '#core/meter.ts';
+import type { Span } from '#core/trace.ts';
+
+/**
+ * `partial`: some fields are missing. `failed`: executed, without data. `refused`: not executed, for what the client sent
+ * or because there is no room.
+ */
+export type OperationOutcome = 'ok' | 'partial' | 'failed' | 'refused';
+
+/** Characters of an operation's name in a span; clients choose it. */
+const maxName = 128;
+
+/** What is measured of operations. Their names are the clients' to choose, so they are in spans only. */
+export class OperationRecords {
+  readonly #clock: Clock;
+  readonly #durations: (type: string, outcome: OperationOutcome) => Histogram;
+
+  constructor(clock: Clock, meter: Meter) {
+    this.#clock = clock;
+    const family = meter.histogram('weir.graphql.operation.duration', {
+      description: 'Duration of GraphQL operations, to the last part of the answer',
+      unit: 's',
+    });
+    const bound = new Map<string, Histogram>();
+    this.#durations = (type, outcome) => {
+      const key = `${type} ${outcome}`;
+      let histogram = bound.get(key);
+      if (!histogram)
+        bound.set(key, (histogram = family.with({ 'graphql.operation.type': type, 'weir.outcome': outcome })));
+      return histogram;
+    };
+  }
+
+  begin(context: RequestContext): OperationRecord {
+    const startedMs = this.#clock.monotonicMs();
+    return new OperationRecord(context, (type, outcome) => {
+      this.#durations(type, outcome).record((this.#clock.monotonicMs() - startedMs) / 1000);
+    });
+  }
+}
+
+/** One operation, from its arrival to its end. */
+export class OperationRecord {
+  readonly #context: RequestContext;
+  readonly #settle: (type: string, outcome: OperationOutcome) => void;
+  readonly #parent: Span;
+  #span: Span | undefined;
+
+  constructor(context: RequestContext, settle: (type: string, outcome: OperationOutcome) => void) {
+    this.#context = context;
+    this.#parent = context.span;
+    this.#settle = settle;
+  }
+
+  /** The operation is known and about to be executed. */
+  execute(): void {
+    const { span, operation } = this.#context;
+    if (!span.sampled || !operation) return;
+    const { name, type } = operation;
+    const shortName = name?.slice(0, maxName);
+    this.#span = span.child(shortName === undefined ? type : `${type} ${shortName}`, 'internal');
+    this.#span.set('graphql.operation.type', type);
+    if (shortName !== undefined) this.#span.set('graphql.operation.name', shortName);
+    this.#context.span = this.#span;
+  }
+
+  end(outcome: OperationOutcome): void {
+    const { operation, errorCode } = this.#context;
+    if (outcome !== 'ok' && errorCode !== undefined) this.#span?.fail(errorCode);
+    this.#span?.end();
+    this.#context.span = this.#parent;
+    this.#settle(operation?.type ?? 'unknown', outcome);
+  }
+}

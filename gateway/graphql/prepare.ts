@@ -1,0 +1,82 @@
+import { hash } from 'node:crypto';
+import { GraphQLError, Kind, Source, visit, type DocumentNode } from 'graphql';
+import type { OperationFacts } from '#core/context.ts';
+import { WeirError } from '#core/errors.ts';
+import { BoundedCache } from './bounded-cache.ts';
+import { newDraft, type DocumentPhase, type PhaseScope } from './phases.ts';
+import { refused, refusedAs, type Refusal } from './refusal.ts';
+
+/** A document that may be executed, with all that does not depend on a request. */
+interface PreparedDocument {
+  readonly document: DocumentNode;
+  /** The same without `@defer` and `@stream`, for clients that take one answer; the same object where there are none. */
+  readonly whole: DocumentNode;
+  readonly operations: readonly OperationFacts[];
+}
+
+export type Prepared = PreparedDocument | Refusal;
+
+/** About what a document takes in memory, measured with graphql 17: its nodes, their locations and the tokens these hold. */
+const bytesPerToken = 300;
+
+const maxEntries = 2_000;
+const maxBytes = 32 * 1024 ** 2;
+
+/**
+ * Takes documents through the phases that depend on nothing but their text. Once for each text, whichever way it comes in,
+ * the refused ones too.
+ */
+export class Preparer {
+  readonly #phases: readonly DocumentPhase[];
+  readonly #scope: PhaseScope;
+  readonly #cache = new BoundedCache<{ readonly prepared: Prepared; readonly bytes: number }>({ maxEntries, maxBytes });
+
+  constructor(phases: readonly DocumentPhase[], scope: PhaseScope) {
+    this.#phases = phases;
+    this.#scope = scope;
+  }
+
+  prepare(text: string): Prepared {
+    const known = this.#cache.get(text);
+    if (known) return known.prepared;
+    const draft = newDraft(new Source(text));
+    let prepared: Prepared;
+    try {
+      for (const { run } of this.#phases) {
+        run(draft, this.#scope);
+        if (draft.refusal) break;
+      }
+      prepared = draft.refusal ?? complete(draft.document, text);
+    } catch (error) {
+      prepared = refusalOf(error);
+    }
+    const trees = 'document' in prepared && prepared.whole !== prepared.document ? 2 : 1;
+    this.#cache.add(text, { prepared, bytes: 2 * text.length + draft.tokens * bytesPerToken * trees });
+    return prepared;
+  }
+}
+
+function complete(document: DocumentNode, text: string): PreparedDocument {
+  const documentHash = hash('sha256', text);
+  const operations = document.definitions.flatMap((definition) =>
+    definition.kind === Kind.OPERATION_DEFINITION
+      ? [{ name: definition.name?.value, type: definition.operation, hash: documentHash }]
+      : [],
+  );
+  return { document, whole: withoutIncremental(document), operations };
+}
+
+function withoutIncremental(document: DocumentNode): DocumentNode {
+  return visit(document, {
+    Directive: ({ name }) => (name.value === 'defer' || name.value === 'stream' ? null : undefined),
+  });
+}
+
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof WeirError) return refusedAs(error);
+  if (error instanceof GraphQLError) return refused('GRAPHQL_PARSE_FAILED', [error]);
+  // Chains of fragments, too, are followed by recursion, and a high `maxTokens` allows long ones.
+  if (error instanceof RangeError)
+    return refusedAs(new WeirError('DOCUMENT_LIMIT_EXCEEDED', { detail: 'The document is too deep to be checked.' }));
+  throw error;
+}

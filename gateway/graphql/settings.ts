@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { documentLimits } from '#policies/document-limits/settings.ts';
+import { count, duration, notBuilt } from '#upstreams/fields.ts';
+
+/** The GraphQL door. It opens only where modules are loaded. */
+export const graphqlSchema = z.strictObject({
+  path: z
+    .string()
+    .regex(/^(\/[A-Za-z0-9._~-]+)+$/, 'write a plain path such as /graphql')
+    .default('/graphql')
+    .describe('Where it is served; 404 without modules.'),
+  graphiql: z.boolean().default(true).describe('Serve GraphiQL to browsers at the same path.'),
+  introspection: z.boolean().default(true).describe('Answer introspection; `false` also silences "Did you mean".'),
+  ...documentLimits,
+  timeout: duration()
+    .prefault('30s')
+    .describe('For one operation; what is resolved by then is returned, the rest carries DEADLINE_EXCEEDED.'),
+  maxBatch: count(1, 100).default(10).describe('Operations in one batched request; 1 turns batching off.'),
+  subscriptions: z
+    .strictObject({
+      maxOpen: count(0, 1_000_000)
+        .default(1000)
+        .describe('Subscriptions open at once over all clients, SSE and WebSocket together; 0 turns them off.'),
+      maxPerConnection: count(1, 10_000).default(100).describe('Operations open at once on one WebSocket.'),
+    })
+    .prefault({})
+    .describe('Bounds of subscriptions; what is beyond is refused.'),
+  auth: notBuilt(),
+  maxCost: notBuilt(),
+  documents: notBuilt(),
+});
+
+export type GraphqlSettings = z.output<typeof graphqlSchema>;

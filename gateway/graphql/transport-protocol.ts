@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import {
+  buildSchema,
+  GraphQLError,
+  parse,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type GraphQLFormattedError,
+} from 'graphql';
+import { CloseCode, makeServer, type Server } from 'graphql-ws';
+import type { WebSocket } from 'ws';
+import { Cancellation } from '#core/cancellation.ts';
+import type { Clock } from '#core/clock.ts';
+import type { RequestContext } from '#core/context.ts';
+import { toWeirError, WeirError } from '#core/errors.ts';
+import type { Logger } from '#core/log.ts';
+import { account, operationContext } from './operation-context.ts';
+import type { OperationLog } from './operation-log.ts';
+import type { Operations, Outcome } from './operations.ts';
+import type { GraphqlParameters } from './parameters.ts';
+import { refusedAs, refusedResult } from './refusal.ts';
+import type { Result } from './result.ts';
+import { ResultStream } from './result-stream.ts';
+import type { GraphqlSettings } from './settings.ts';
+
+export interface ProtocolOptions {
+  readonly settings: GraphqlSettings;
+  readonly operations: Operations;
+  readonly operationLog: OperationLog;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A WebSocket and the operations that are under way on it. */
+interface Connection {
+  readonly context: RequestContext;
+  readonly operations: Set<Cancellation>;
+}
+
+/** What graphql-ws passes from `onSubscribe` to `execute`. */
+interface Executed extends ExecutionArgs {
+  readonly results: ResultStream<Result>;
+}
+
+/** Messages being dealt with beside the operations; at more the socket is not read, so that a client cannot heap them up. */
+const maxMessages = 16;
+
+/** There is no way to name a format on a WebSocket. */
+const delivery = { incremental: 'deferSpec=20220824', mutations: true, subscriptions: true } as const;
+
+/** The subprotocol `graphql-transport-ws`. Each operation runs as if it were a request of its own. */
+export class TransportProtocol {
+  readonly #options: ProtocolOptions;
+  readonly #server: Server<Connection>;
+
+  constructor(options: ProtocolOptions) {
+    this.#options = options;
+    this.#server = makeServer<undefined, Connection>({
+      // Everything is done here; what follows only takes the results out of our hands.
+      onSubscribe: ({ extra }, _id, { query, operationName, variables }) => {
+        const { maxPerConnection } = options.settings.subscriptions;
+        if (extra.operations.size >= maxPerConnection) return tooMany(extra, maxPerConnection);
+        const parameters = { query, operationName: operationName ?? undefined, variables: variables ?? undefined };
+        const results = this.#start(extra, parameters);
+        if (!(results instanceof ResultStream)) return results;
+        const executed: Executed = { ...nothingToExecute, results };
+        return executed;
+      },
+      execute: (args) => (args as Executed).results as AsyncIterable<unknown> as AsyncIterable<ExecutionResult>,
+      // Results are ready to be sent as they are.
+      onNext: (_context, _id, _payload, _args, result) =>
+        result as ExecutionResult & { errors: GraphQLFormattedError[] },
+    });
+  }
+
+  /** Serves a client until it leaves. */
+  speak(webSocket: WebSocket, context: RequestContext): void {
+    const connection: Connection = { context, operations: new Set() };
+    context.cancellation.on((reason) => {
+      for (const operation of connection.operations) operation.cancel(reason);
+    });
+    const closed = this.#server.opened(
+      {
+        protocol: webSocket.protocol,
+        // Waiting until it is written is what keeps a subscription from running ahead of a slow reader.
+        send: (data) =>
+          new Promise((resolve) => {
+            webSocket.send(data, () => resolve());
+          }),
+        close: (code, reason) => webSocket.close(code, reason),
+        onMessage: (handle) => this.#read(webSocket, connection, handle),
+      },
+      connection,
+    );
+    webSocket.once('close', (code, reason) => void closed(code, String(reason)));
+  }
+
+  #read(webSocket: WebSocket, { context }: Connection, handle: (message: string) => Promise<void>): void {
+    const most = this.#options.settings.subscriptions.maxPerConnection + maxMessages;
+    let underWay = 0;
+    webSocket.on('message', (message) => {
+      if (++underWay >= most) webSocket.pause();
+      handle((message as Buffer).toString())
+        .catch((error: unknown) => {
+          this.#options.log.error({ requestId: context.id, err: error }, 'a websocket message failed');
+          webSocket.close(CloseCode.InternalServerError, 'Internal server error');
+        })
+        .finally(() => {
+          if (underWay-- >= most) webSocket.resume();
+        });
+    });
+  }
+
+  /** @returns errors where it is refused, which this protocol tells from results */
+  #start(connection: Connection, parameters: GraphqlParameters): readonly GraphQLError[] | ResultStream<Result> {
+    const { context, operations } = connection;
+    const { clock, log, operationLog } = this.#options;
+    const cancellation = new Cancellation();
+    const own = operationContext(context, { id: randomUUID(), startedMs: clock.monotonicMs(), cancellation });
+    const over = () => {
+      operations.delete(cancellation);
+      account(context, own);
+      operationLog.write(own, context.id);
+    };
+    const outcome = this.#options.operations.run(own, parameters, delivery);
+    if ('kind' in outcome && outcome.kind === 'refused') {
+      over();
+      return asSent(outcome.result);
+    }
+    operations.add(cancellation);
+    const results = new ResultStream<Result>({
+      items: resultsOf(outcome),
+      format: (result) => result,
+      fail(error) {
+        log.error({ requestId: own.id, err: error }, 'an operation failed');
+        return refusedResult(refusedAs(toWeirError(error)), own);
+      },
+    });
+    results.onEnd(() => {
+      // The client may have lost interest: then this is what ends the work.
+      cancellation.cancel(new WeirError('CLIENT_CLOSED_REQUEST'));
+      void endOf(outcome).then(over);
+    });
+    return results;
+  }
+}
+
+async function* resultsOf(outcome: Outcome | Promise<Outcome>): AsyncGenerator<Result, undefined, undefined> {
+  const settled = await outcome;
+  if ('results' in settled) yield* settled.results;
+  else yield settled.result;
+  return undefined;
+}
+
+async function endOf(outcome: Outcome | Promise<Outcome>): Promise<void> {
+  try {
+    const settled = await outcome;
+    if ('results' in settled) await settled.results.return();
+  } catch {
+    // Said where it was waited for.
+  }
+}
+
+function tooMany({ context }: Connection, most: number): readonly GraphQLError[] {
+  const detail = `At most ${most} operations may be open on one WebSocket.`;
+  return asSent(refusedResult(refusedAs(new WeirError('OVERLOADED', { detail })), context));
+}
+
+/** graphql-ws looks into a document to choose between `execute` and `subscribe`. */
+const nothingToExecute = { schema: buildSchema('type Query { nothing: Int }'), document: parse('{ nothing }') };
+
+function asSent({ errors = [] }: Result): readonly GraphQLError[] {
+  return errors.map((error) => new SentError(error));
+}
+
+/** An error that is ready to be sent, in the class that graphql-ws asks for. */
+class SentError extends GraphQLError {
+  readonly #formatted: GraphQLFormattedError;
+
+  constructor(formatted: GraphQLFormattedError) {
+    super(formatted.message);
+    this.#formatted = formatted;
+  }
+
+  override toJSON(): GraphQLFormattedError {
+    return this.#formatted;
+  }
+}

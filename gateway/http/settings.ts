@@ -1,0 +1,97 @@
+import { BlockList, isIP } from 'node:net';
+import { z } from 'zod';
+import { count, duration, notBuilt, size } from '#upstreams/fields.ts';
+
+const host = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text), {
+  error: 'write an address or a host name without port and brackets, such as 127.0.0.1 or ::',
+});
+
+const port = count(0, 65_535);
+
+/** An address or a CIDR block, as node:net's BlockList takes it. */
+const network = z.string().refine(isNetwork, { error: 'write an address or a CIDR block, such as 10.0.0.0/8 or ::1' });
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  if (prefix === undefined) return true;
+  if (!/^\d{1,3}$/.test(prefix)) return false;
+  try {
+    new BlockList().addSubnet(address, Number(prefix), family === 6 ? 'ipv6' : 'ipv4');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The public listener. */
+export const listenSchema = z.strictObject({
+  host: host.default('127.0.0.1').describe('Address to listen at; `0.0.0.0` or `::` for all of this machine.'),
+  port: port.default(4000).describe('Port to listen at; 0 takes any free one.'),
+  workers: z.literal(1, { error: 'only 1 worker is built yet' }).default(1).describe('Processes that share the port.'),
+  trustedProxies: z
+    .array(network)
+    .max(256, 'write at most 256 entries')
+    .default([])
+    .describe('Addresses and CIDR blocks whose `X-Forwarded-*` is believed; from all others it is replaced.'),
+  maxHeaderBytes: size({ minBytes: 1024, maxBytes: 1024 ** 2 })
+    .prefault('16KiB')
+    .describe('Largest header section of a request; a larger one is answered with 431.'),
+  maxBodyBytes: size()
+    .prefault('1MiB')
+    .describe('Largest request body where the route says nothing; a larger one is answered with 413.'),
+  headersTimeout: duration({ minMs: 100, maxMs: 600_000 })
+    .prefault('10s')
+    .describe('In which a request head must arrive whole; then the connection is closed with 408.'),
+  bodyTimeout: duration({ minMs: 100, maxMs: 3_600_000 })
+    .prefault('30s')
+    .describe(
+      'Longest wait for a client: for the next bytes of its body, then it is refused with 408; for it to read the next bytes of an answer, then its connection is closed.',
+    ),
+  keepAliveTimeout: duration({ minMs: 100, maxMs: 3_600_000 })
+    .prefault('65s')
+    .describe('How long an idle connection is kept; keep it above that of the load balancer in front.'),
+  maxConnections: count(1, 1_000_000)
+    .default(10_000)
+    .describe('Open client connections, WebSockets and streams included; further ones are closed at once.'),
+  maxInFlight: count(1, 1_000_000)
+    .default(4096)
+    .describe('Requests in flight; the next one is answered with 503 at once.'),
+  drainDelay: duration({ minMs: 0, maxMs: 600_000 })
+    .prefault('5s')
+    .describe('How long to go on accepting after SIGTERM, until load balancers have seen that `/readyz` fails.'),
+  tls: notBuilt(),
+});
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+function isLoopback(address: string): boolean {
+  const family = isIP(address);
+  return family === 0 ? address.toLowerCase() === 'localhost' : loopback.check(address, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** The listener for operators: health, metrics, `/admin`. */
+export const adminSchema = z
+  .strictObject({
+    host: host.default('127.0.0.1').describe('Address to listen at.'),
+    port: port.default(4001).describe('Port to listen at; 0 takes any free one.'),
+    token: z
+      .string()
+      .default('')
+      .describe(
+        'Bearer token that `/admin` and `/metrics` ask for; empty asks for none. Required where `host` is not loopback.',
+      ),
+  })
+  .refine(({ host: address, token }) => token !== '' || isLoopback(address), {
+    path: ['token'],
+    error:
+      'is required, for admin.host is not a loopback address; write token: "${env.WEIR_ADMIN_TOKEN}", or host: 127.0.0.1',
+    when: ({ value }) => z.object({ host: z.string(), token: z.string() }).safeParse(value).success,
+  });
+
+export type ListenSettings = z.output<typeof listenSchema>;
+
+export type AdminSettings = z.output<typeof adminSchema>;

@@ -1,0 +1,90 @@
+import type { Policy } from '#core/policy.ts';
+import { body } from '#policies/body/body.ts';
+import { cors } from '#policies/cors/cors.ts';
+import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
+import { checkDocument } from '#policies/document-limits/document-limits.ts';
+import { checkTokens } from '#policies/document-limits/tokens.ts';
+import { guard } from '#policies/guard/guard.ts';
+import { overload, type Load } from '#policies/overload/overload.ts';
+import type { Layer } from '#upstreams/layer.ts';
+import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
+import { balancer } from '#upstreams/layers/balancer.ts';
+import { breaker } from '#upstreams/layers/breaker.ts';
+import { bulkhead } from '#upstreams/layers/bulkhead.ts';
+import { collapse } from '#upstreams/layers/collapse.ts';
+import { deadline } from '#upstreams/layers/deadline.ts';
+import { identity } from '#upstreams/layers/identity.ts';
+import { meter } from '#upstreams/layers/meter.ts';
+import { retry } from '#upstreams/layers/retry.ts';
+import type { GatewayConfig } from './config/schema.ts';
+import { parseDocument, validateDocument, type DocumentPhase } from './graphql/phases.ts';
+import { routing, type GatewayRoutes } from './routing/routing.ts';
+
+export interface Stage {
+  readonly name: string;
+  readonly policy: Policy;
+  readonly why: string;
+  /** Of a module's policy: the stage it asked to follow. */
+  readonly after?: string;
+}
+
+/** The stages of a request, by whichever door it came: REST, GraphQL, each WebSocket upgrade. Cheap refusals come first. */
+export function requestStages(config: GatewayConfig, routes: GatewayRoutes, load: Load): readonly Stage[] {
+  const crossOrigin = cors(config.cors);
+  return [
+    {
+      name: 'overload',
+      policy: overload(load, config.listen.maxInFlight),
+      why: 'a refusal must cost less than what it refuses, so the fullest gateway does the least',
+    },
+    { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
+    {
+      name: 'route',
+      policy: routing(routes, crossOrigin),
+      why: 'all that follows depends on the route; a wrong path is refused before anything is read',
+    },
+    {
+      name: 'cors',
+      policy: crossOrigin,
+      why: 'a preflight ends here, and every later error must carry the CORS headers or scripts cannot read it',
+    },
+    { name: 'deadline', policy: clientDeadline, why: 'the clock runs before the first thing that may wait: the body' },
+    {
+      name: 'body',
+      policy: body,
+      why: 'bounded and whole before anyone looks into it; after every check that needs only the head',
+    },
+  ];
+}
+
+/** The phases of a GraphQL document, after the stages above and before it is executed: once per text, then kept. */
+export const documentPhases: readonly DocumentPhase[] = [
+  {
+    name: 'tokens',
+    run: (draft, { settings }) => void (draft.tokens = checkTokens(draft.source, settings)),
+    why: 'counted before parsing: a parser that is fed a bomb is too late to refuse it',
+  },
+  { name: 'parse', run: parseDocument, why: 'everything after works on the document' },
+  {
+    name: 'limits',
+    run: (draft, { settings }) => void (draft.cyclic = checkDocument(draft.document, settings).cyclic),
+    why: 'depth, aliases and root fields are counted before validation, whose cost they bound',
+  },
+  { name: 'validate', run: validateDocument, why: 'against the schema; the last phase that depends on the text alone' },
+];
+
+/** The layers of a call to an upstream, whoever makes it, from the caller down to the wire. */
+export const upstreamLayers: readonly { readonly layer: Layer; readonly why: string }[] = [
+  { layer: deadline, why: 'outermost: no wait further down, for a probe, a retry or a connection, may outlast it' },
+  { layer: identity, why: 'above what shares answers: what the upstream is shown is part of the key of what it said' },
+  { layer: collapse, why: 'above the meter: a read that rides on another is no call' },
+  { layer: meter, why: 'above retry: a call is paid once, whatever its attempts' },
+  { layer: retry, why: 'above the breaker: every attempt is a verdict, and an open breaker ends the retries' },
+  {
+    layer: breaker,
+    why: 'above the bulkhead: a refusal takes no place, and a full bulkhead says nothing about the upstream',
+  },
+  { layer: bulkhead, why: 'above the balancer: it bounds the upstream as a whole, whichever endpoint is chosen' },
+  { layer: balancer, why: 'one choice per attempt, so that a retry goes elsewhere' },
+  { layer: attemptTimeout, why: 'innermost: times one endpoint, and stamps what is different for each attempt' },
+];

@@ -1,0 +1,74 @@
+import type { RequestContext } from '#core/context.ts';
+import { connectionTokens, hopByHop, type Headers } from '#core/headers.ts';
+import { appendVia } from '#upstreams/forwarding.ts';
+import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
+
+/** Made anew from what the gateway itself knows. */
+const ours: ReadonlySet<string> = new Set([
+  'host',
+  'expect',
+  'via',
+  'forwarded',
+  'accept',
+  'x-real-ip',
+  'x-request-id',
+  'traceparent',
+  'tracestate',
+  'b3',
+  'accept-encoding',
+  // Credentials are the gateway's to check; none passes unless an upstream's configuration asks for it.
+  'authorization',
+  'cookie',
+]);
+
+/** Of answers: `Via` is made anew, the others name software. */
+const inside: ReadonlySet<string> = new Set(['via', 'server', 'x-powered-by']);
+
+/** Families of fields that only the gateway writes. */
+function isOurs(name: string): boolean {
+  return ours.has(name) || name.startsWith('x-weir-') || name.startsWith('x-forwarded-') || name.startsWith('x-b3-');
+}
+
+/** RFC 9110 §7.6.1: what goes on to an upstream: end-to-end fields, less those that the gateway sets or keeps. */
+export function requestHeaders(context: RequestContext, streamed: boolean): Headers {
+  const received = context.headers;
+  const named = connectionTokens(received.connection);
+  const headers: Headers = { accept: canonicalAccept(received.accept), 'accept-encoding': canonicalAcceptEncoding };
+  for (const name in received) {
+    if (hopByHop.has(name) || isOurs(name)) continue;
+    // Many a service reads its fields as CGI variables (RFC 3875 §4.1.18), to which x_weir_tier and x-weir-tier are the same.
+    if (name.includes('_') && isOurs(name.replaceAll('_', '-'))) continue;
+    // A body that is held gets its length from the exchange; a streamed one keeps what the parser has checked.
+    if (name === 'content-length' && !streamed) continue;
+    if (named.length > 0 && named.includes(name)) continue;
+    headers[name] = received[name];
+  }
+  return headers;
+}
+
+/** The same on the way back; what names the upstream's software stays inside. */
+export function responseHeaders(context: RequestContext, received: Headers): Headers {
+  const headers = endToEnd(context, received);
+  headers.via = appendVia(received.via);
+  return headers;
+}
+
+export function endToEnd({ decidesCors }: RequestContext, received: Headers): Headers {
+  const named = connectionTokens(received.connection);
+  const headers: Headers = {};
+  for (const name in received) {
+    if (hopByHop.has(name) || inside.has(name) || name.startsWith('x-weir-')) continue;
+    if (decidesCors && name.startsWith('access-control-')) continue;
+    if (named.length > 0 && named.includes(name)) continue;
+    headers[name] = received[name];
+  }
+  return headers;
+}
+
+/** RFC 9110 §6.5.1: of a trailer section, what cannot be mistaken for framing, or be meant for the head alone. */
+export function responseTrailers(context: RequestContext, received: Headers): Headers {
+  const kept = endToEnd(context, received);
+  const trailers: Headers = {};
+  for (const name in kept) if (!name.startsWith('content-') && name !== 'set-cookie') trailers[name] = kept[name];
+  return trailers;
+}

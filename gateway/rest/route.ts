@@ -1,0 +1,55 @@
+import type { RequestContext } from '#core/context.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
+import { PathPattern } from '#gateway/routing/pattern.ts';
+import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
+
+/** Bodies up to this size are held, so that they can be sent again; larger ones are streamed. */
+const bufferBytes = 64 * 1024;
+
+export interface RestRouteOptions {
+  readonly name: string;
+  readonly path: string;
+  readonly criteria: Criteria;
+  readonly origin: string;
+  readonly replaces: string | undefined;
+  readonly upstream: Upstream;
+  readonly rewrite: string | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly maxBodyBytes: number;
+}
+
+/** A route that passes requests through to an upstream. */
+export class RestRoute implements TableEntry {
+  readonly door = 'rest';
+  readonly name: string;
+  readonly path: string;
+  readonly criteria: Criteria;
+  readonly origin: string;
+  readonly replaces: string | undefined;
+  readonly upstream: Upstream;
+  /** Instead of the upstream's `timeout`. */
+  readonly timeoutMs: number | undefined;
+  readonly maxBodyBytes: number;
+  readonly bufferBytes = bufferBytes;
+  readonly #rewrite: PathPattern | undefined;
+
+  constructor(options: RestRouteOptions) {
+    this.name = options.name;
+    this.path = options.path;
+    this.criteria = options.criteria;
+    this.origin = options.origin;
+    this.replaces = options.replaces;
+    this.upstream = options.upstream;
+    this.timeoutMs = options.timeoutMs;
+    this.maxBodyBytes = options.maxBodyBytes;
+    this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
+  }
+
+  /** The target as the upstream gets it. Made from the raw path, so that what was encoded stays encoded. */
+  targetOf(context: RequestContext): string {
+    if (!this.#rewrite) return context.target;
+    let path = this.#rewrite.render(context.pathParts);
+    if (context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/')) path += '/';
+    return path + context.target.slice(context.path.length);
+  }
+}

@@ -1,0 +1,136 @@
+import { pathToRegexp, parse, PathError, type Token } from 'path-to-regexp';
+import { z } from 'zod';
+import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
+
+const pathRemedies: readonly (readonly [RegExp, string])[] = [
+  [/^Missing parameter name/, 'name the parameter, such as :id or *rest'],
+  [/^Unexpected [?+]/, 'write what is optional in braces, such as {/:id}; a query belongs to match.query'],
+  [/^Unexpected [()[\]]/, 'write parameters such as :id; regular expressions are not taken'],
+  [/^Unexpected end/, 'write the closing brace'],
+  [/^Missing text/, 'write text between two parameters, such as /:a/:b'],
+];
+
+/** What is wrong with a path of Express 5, that is of path-to-regexp; undefined when nothing is. */
+function pathProblem(path: string): string | undefined {
+  if (!path.startsWith('/') && !path.startsWith('{/'))
+    return 'does not start with a slash; write a path such as /v1/orders{/*rest}';
+  if (/[\s#]/.test(path)) return 'has a space or a #; write it percent-encoded';
+  try {
+    pathToRegexp(path);
+  } catch (error) {
+    if (!(error instanceof PathError || error instanceof TypeError)) throw error;
+    const [what = ''] = error.message.split(/: |; /, 1);
+    const remedy =
+      pathRemedies.find(([pattern]) => pattern.test(what))?.[1] ?? 'write a path such as /v1/orders{/*rest}';
+    return `is no path of Express 5 (${what}); ${remedy}`;
+  }
+  const names = parameters(parse(path).tokens).map((parameter) => parameter.name);
+  const twice = names.find((parameter, index) => names.indexOf(parameter) !== index);
+  return twice === undefined ? undefined : `has the parameter ${twice} twice; name them apart`;
+}
+
+const path = z
+  .string()
+  .refine((text) => pathProblem(text) === undefined, { error: ({ input }) => pathProblem(String(input)) });
+
+interface PathParameter {
+  readonly name: string;
+  readonly kind: 'param' | 'wildcard';
+  /** Stands in braces, so it may have no value. */
+  readonly optional: boolean;
+}
+
+function parameters(tokens: readonly Token[], optional = false): PathParameter[] {
+  return tokens.flatMap((token) => {
+    if (token.type === 'text') return [];
+    return token.type === 'group' ? parameters(token.tokens, true) : [{ name: token.name, kind: token.type, optional }];
+  });
+}
+
+/** What of a rewrite its path cannot fill; undefined when nothing. */
+function rewriteProblem(from: string, to: string): string | undefined {
+  if (pathProblem(from) !== undefined || pathProblem(to) !== undefined) return undefined;
+  const given = parameters(parse(from).tokens);
+  for (const wanted of parameters(parse(to).tokens)) {
+    const sign = wanted.kind === 'param' ? ':' : '*';
+    const source = given.find((parameter) => parameter.name === wanted.name);
+    if (!source) return `names ${sign}${wanted.name}, which the path does not have; write one that it has`;
+    if (source.kind !== wanted.kind)
+      return `writes ${wanted.name} as ${sign}${wanted.name}, the path does not; write both alike`;
+    if (source.optional && !wanted.optional)
+      return `needs ${wanted.name}, which is optional in the path; write it in braces here too`;
+  }
+  return undefined;
+}
+
+const rewritten = z.object({ path: z.string(), rewrite: z.string() });
+
+const host = z
+  .string()
+  .regex(
+    /^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/,
+    'write a host name without port, such as api.example.com or *.example.com',
+  )
+  .toLowerCase();
+
+/** One path that is passed through to an upstream. */
+export const routeSchema = z
+  .strictObject({
+    name: name().optional().describe('For logs, metrics and `replaces`; unique.'),
+    path: path.describe('What it serves, in the path syntax of Express 5: `/v1/orders/:id`, `/v1/orders{/*rest}`.'),
+    methods: z
+      .array(method())
+      .min(1, 'name at least one method, or leave methods out')
+      .optional()
+      .describe('Methods it takes; all when left out.'),
+    host: host.optional().describe('Host it is served at, `*.` allowed for any subdomain; all hosts when left out.'),
+    match: z
+      .strictObject({
+        headers: z
+          .record(headerName(), z.string())
+          .default({})
+          .describe('Headers that a request must have, with exactly these values.'),
+        query: z
+          .record(z.string(), z.string())
+          .default({})
+          .describe('Query parameters that a request must have, with exactly these values.'),
+      })
+      .optional()
+      .describe('Further conditions; a request that meets them prefers this route.'),
+    upstream: name().describe('Upstream that answers, by its name under `upstreams`.'),
+    rewrite: path.optional().describe('Path at the upstream, with parameters of `path`; the same path when left out.'),
+    timeout: duration()
+      .optional()
+      .describe("Time up to the response head, retries and all, in place of the upstream's `timeout`."),
+    maxBodyBytes: size().optional().describe('Largest request body; `listen.maxBodyBytes` when left out.'),
+    replaces: name().optional().describe('Name of the route that this one takes the place of.'),
+    split: notBuilt(),
+    cost: notBuilt(),
+    auth: notBuilt(),
+    limits: notBuilt(),
+    cache: notBuilt(),
+    transform: notBuilt(),
+    fallback: notBuilt(),
+    aggregate: notBuilt(),
+    operation: notBuilt(),
+    version: notBuilt(),
+    deprecated: notBuilt(),
+    mirror: notBuilt(),
+    cors: notBuilt(),
+    compression: notBuilt(),
+    headers: notBuilt(),
+  })
+  .refine((route) => route.rewrite === undefined || rewriteProblem(route.path, route.rewrite) === undefined, {
+    path: ['rewrite'],
+    error: ({ input }) => {
+      const route = rewritten.parse(input);
+      return rewriteProblem(route.path, route.rewrite);
+    },
+    when: ({ value }) => rewritten.safeParse(value).success,
+  });
+
+/** As the program reads it. */
+export type RouteSettings = z.output<typeof routeSchema>;
+
+/** As a module or `gateway.yaml` writes it. */
+export type RouteInput = z.input<typeof routeSchema>;

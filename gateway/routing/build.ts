@@ -1,0 +1,69 @@
+import { errorPaths } from '#gateway/pages/error-pages.ts';
+import { RestRoute } from '#gateway/rest/route.ts';
+import type { RouteSettings } from '#gateway/rest/settings.ts';
+import type { GatewayConfig } from '#gateway/config/schema.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
+import { OwnRoute } from './own-route.ts';
+import { PathPattern } from './pattern.ts';
+import type { GatewayRoute, GatewayRoutes } from './routing.ts';
+import { RouteTable, type Criteria } from './table.ts';
+
+const reading = ['GET', 'HEAD'] as const;
+
+/**
+ * The one table of everything that is served: routes of modules and of the file, `/graphql` where there are modules, and
+ * the gateway's own pages.
+ */
+export function buildRoutes(
+  config: GatewayConfig,
+  upstreams: ReadonlyMap<string, Upstream>,
+  graphql: boolean,
+  originOf: (index: number) => string,
+): GatewayRoutes {
+  const routes: GatewayRoute[] = config.routes.map((settings, index) => {
+    const upstream = upstreams.get(settings.upstream);
+    if (!upstream)
+      throw new Error(`Route ${settings.path} names the upstream ${settings.upstream}, which does not exist.`);
+    return restRoute(settings, upstream, config.listen.maxBodyBytes, originOf(index));
+  });
+  if (graphql) {
+    const { path } = config.graphql;
+    routes.push(new OwnRoute('graphql', path, [...reading, 'POST', 'OPTIONS'], config.listen.maxBodyBytes));
+  }
+  for (const path of errorPaths) routes.push(new OwnRoute('page', path, reading, 0));
+  return new RouteTable(routes);
+}
+
+function restRoute(settings: RouteSettings, upstream: Upstream, maxBodyBytes: number, origin: string): RestRoute {
+  return new RestRoute({
+    name: settings.name ?? `${settings.host ?? ''}${settings.path}`,
+    path: settings.path,
+    criteria: criteriaOf(settings),
+    origin,
+    replaces: settings.replaces,
+    upstream,
+    rewrite: settings.rewrite,
+    timeoutMs: settings.timeout,
+    maxBodyBytes: settings.maxBodyBytes ?? maxBodyBytes,
+  });
+}
+
+function criteriaOf({ path, methods, host, match }: RouteSettings): Criteria {
+  return {
+    pattern: new PathPattern(path),
+    // RFC 9110 §9.3.2: whatever can be read can be asked for its head.
+    methods: methods && new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods),
+    host,
+    headers: Object.entries(match?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const),
+    query: Object.entries(match?.query ?? {}),
+  };
+}
+
+/** What is wrong with the table, a sentence each. */
+export function tieProblems({ ties }: GatewayRoutes): string[] {
+  return ties.map(
+    ({ a, b }) =>
+      `No request can tell the routes '${a.name}' (${a.origin}) and '${b.name}' (${b.origin}) apart. ` +
+      `Make one more specific, or let it say replaces: ${a.name}.`,
+  );
+}

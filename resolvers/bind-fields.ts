@@ -1,0 +1,85 @@
+import { isEnumType, isObjectType, isScalarType, type GraphQLSchema } from 'graphql';
+import type { ResolverMap } from '#schema/build.ts';
+import { upstreamOf } from '#schema/directives.ts';
+import type { Problem } from '#schema/problem.ts';
+import type { ExecutionContext } from './execution-context.ts';
+import { loaderProblem } from './field-problems.ts';
+import { functionField, loadField, mutationField, optionalField, type ModuleFunction } from './fields.ts';
+import { isLoad } from './load.ts';
+import type { ModuleRuntime } from './runtime.ts';
+import { subscriptionField } from './subscription.ts';
+
+/** What runs behind each field of the schema, and what does not fit. */
+export interface BoundFields {
+  readonly resolvers: ResolverMap<ExecutionContext>;
+  /** By `Type.field`, whoever answers for it. */
+  readonly answeredBy: ReadonlyMap<string, ModuleRuntime>;
+  readonly problems: readonly Problem[];
+}
+
+type Bound = object | Problem;
+
+/** Puts what the modules wrote behind the fields of the schema, made ready to run. */
+export function bindFields(schema: GraphQLSchema, modules: readonly ModuleRuntime[]): BoundFields {
+  const resolvers: Record<string, Record<string, object>> = {};
+  const problems: Problem[] = [];
+  const answeredBy = new Map<string, ModuleRuntime>();
+  for (const runtime of modules) {
+    for (const [typeName, members = {}] of Object.entries(runtime.module.resolvers)) {
+      const type = schema.getType(typeName);
+      if (isScalarType(type) || isEnumType(type)) {
+        resolvers[typeName] = members as Record<string, object>;
+        continue;
+      }
+      for (const [name, value] of Object.entries(members)) {
+        const path = `${typeName}.${name}`;
+        const other = answeredBy.get(path);
+        const bound = other ? resolvedTwice(path, runtime, other) : bindField(schema, runtime, path, value);
+        answeredBy.set(path, runtime);
+        if ('fix' in bound) problems.push(bound);
+        else (resolvers[typeName] ??= {})[name] = bound;
+      }
+    }
+  }
+  return { resolvers, answeredBy, problems };
+}
+
+function bindField(schema: GraphQLSchema, runtime: ModuleRuntime, path: string, value: unknown): Bound {
+  const { where, module } = runtime;
+  const [typeName, name] = path.split('.') as [string, string];
+  const type = schema.getType(typeName);
+  // __resolveType and __isTypeOf ask for nothing that would have to be wrapped.
+  if (type && name.startsWith('__') && typeof value === 'function') return value;
+  const field = isObjectType(type) ? type.getFields()[name] : undefined;
+  if (!field) {
+    const known = isObjectType(type)
+      ? `${typeName} has ${Object.keys(type.getFields()).join(', ')}`
+      : 'there is no such object type';
+    const message = `module '${module.name}' resolves ${path}, which does not exist`;
+    return { where, message, fix: `correct the name (${known}), or add the field in SDL` };
+  }
+  const upstream = upstreamOf(schema, field);
+  if (isLoad(value)) {
+    const problem = loaderProblem(runtime, path, field, value.loader, upstream);
+    if (problem) return problem;
+    if (upstream) runtime.upstreamOfLoader.set(value.loader, upstream.name);
+  } else if (typeof value !== 'function') {
+    return {
+      where,
+      message: `module '${module.name}' resolves ${path} by neither a function nor load(…)`,
+      fix: 'write one of them',
+    };
+  } else if (type === schema.getSubscriptionType()) {
+    return subscriptionField(value as ModuleFunction, runtime);
+  }
+  const resolve = isLoad(value)
+    ? loadField(value, runtime)
+    : functionField(value as ModuleFunction, runtime, upstream?.name);
+  const made = type === schema.getMutationType() ? mutationField(resolve) : resolve;
+  return upstream?.optional === true ? optionalField(made, upstream.name) : made;
+}
+
+function resolvedTwice(path: string, runtime: ModuleRuntime, other: ModuleRuntime): Problem {
+  const message = `module '${runtime.module.name}' resolves ${path}, which module '${other.module.name}' (${other.where}) resolves too`;
+  return { where: runtime.where, message, fix: 'keep it in one of them' };
+}

@@ -1,0 +1,78 @@
+import { Gateway } from '#gateway/gateway.ts';
+import { openProject } from '#gateway/project.ts';
+
+/** A gateway on free ports, its log kept line by line. */
+export interface TestGateway {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly gateway: Gateway;
+  readonly log: readonly Readonly<Record<string, unknown>>[];
+  /** The access log line of a request, once it is written. */
+  accessOf(requestId: string): Promise<Readonly<Record<string, unknown>>>;
+  stop(): Promise<void>;
+}
+
+/** What a configuration file holds, before `listen` and `admin` are given free ports. */
+export type TestConfig = Readonly<Record<string, object | string>>;
+
+export interface TestGatewayOptions {
+  readonly modules?: string;
+  readonly env?: Record<string, string>;
+}
+
+/** @param config a configuration whose `listen` and `admin`, where it says nothing, are ports of the test's own */
+export async function startGateway(
+  config: string | TestConfig,
+  options: TestGatewayOptions = {},
+): Promise<TestGateway> {
+  const log: Record<string, unknown>[] = [];
+  const project = await openProject({
+    config: `${process.cwd()}/test.yaml`,
+    text: typeof config === 'string' ? withListeners(config) : JSON.stringify(withPorts(config)),
+    modules: options.modules,
+    env: options.env,
+  });
+  const write = (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>);
+  const gateway = new Gateway(project, { logDestination: { write } });
+  const { address, admin } = await gateway.start();
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    adminUrl: `http://127.0.0.1:${admin.port}`,
+    gateway,
+    log,
+    async accessOf(requestId) {
+      for (;;) {
+        const line = log.find((entry) => entry.msg === 'request' && entry.requestId === requestId);
+        if (line) return line;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    },
+    stop: () => gateway.stop(),
+  };
+}
+
+function withListeners(yaml: string): string {
+  const listen = yaml.includes('listen:') ? '' : 'listen: { port: 0, drainDelay: 0ms }\n';
+  const admin = yaml.includes('admin:') ? '' : 'admin: { port: 0 }\n';
+  return `${listen}${admin}${yaml}`;
+}
+
+function withPorts(config: TestConfig): object {
+  return {
+    ...config,
+    listen: { port: 0, drainDelay: '0ms', ...(config.listen as object) },
+    admin: { port: 0, ...(config.admin as object) },
+  };
+}
+
+/**
+ * Waits until nothing is in flight any more: no call, no connection in use or waited for, no request. What a request has
+ * taken must be given back however it ended; a test that leaks runs into its timeout here.
+ */
+export async function untilIdle({ gateway }: TestGateway): Promise<void> {
+  for (const upstream of gateway.assembly.upstreams.values()) {
+    const { slots, endpoints } = upstream;
+    const busy = () => [upstream.inFlight, slots.used, slots.waiting, ...endpoints.map(({ active }) => active)];
+    while (busy().some((count) => count !== 0)) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * `npm run generate`: writes everything in the tree that is made from something else in it; with `--check` writes
+ * nothing and fails where a file is out of date. A file that has not changed is not touched.
+ */
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { documentErrors } from '#gateway/pages/document-errors.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const checking = process.argv.includes('--check');
+const shop = ['--config', 'examples/shop/gateway.yaml'];
+
+/** What a command prints. @throws {Error} with its words when it fails */
+async function run(...args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root, maxBuffer: 16 * 1024 * 1024 });
+  return stdout;
+}
+
+/** Generators that know their own files and `--check`. The types come first: the modules do not compile without. */
+const programs = [['gateway/main.ts', 'types', ...shop], ['gateway/config/generate.ts']] as const;
+
+/** Files of which a generator gives the text. */
+const files: Readonly<Record<string, () => string | Promise<string>>> = {
+  'docs/errors.md': documentErrors,
+  'schema/schema.graphql': () => run('gateway/main.ts', 'schema', ...shop),
+};
+
+async function keep(path: string, text: string): Promise<void> {
+  const file = join(root, path);
+  const current = await readFile(file, 'utf8').catch(() => undefined);
+  if (current === text) return;
+  if (checking) throw new Error(`${path} is out of date`);
+  await writeFile(file, text);
+  console.log(`${path} written`);
+}
+
+for (const step of [
+  ...programs.map(
+    (program) => async () => process.stdout.write(await run(...program, ...(checking ? ['--check'] : []))),
+  ),
+  ...Object.entries(files).map(
+    ([path, make]) =>
+      async () =>
+        keep(path, await make()),
+  ),
+]) {
+  try {
+    await step();
+  } catch (error) {
+    // What a program says of its failure is on its stderr.
+    const { message, stderr, stdout } = error as Error & { readonly stderr?: string; readonly stdout?: string };
+    console.error([stdout, stderr ?? message].filter(Boolean).join('\n').trim());
+    process.exitCode = 1;
+  }
+}
+if (checking && process.exitCode) console.error('Generated files are out of date or cannot be made: npm run generate');

@@ -1,0 +1,124 @@
+import { CircuitState, circuitBreaker, handleAll, type CircuitBreakerPolicy, type IBreaker } from 'cockatiel';
+import type { Clock } from '#core/clock.ts';
+import type { UpstreamSettings } from './settings.ts';
+import type { Surroundings } from './upstream.ts';
+
+export type BreakerState = 'closed' | 'open' | 'half-open';
+
+/** Opens after `failures` in a row, none further from the one before than `within`. */
+class ConsecutiveWithin implements IBreaker {
+  state = 0;
+  readonly #failures: number;
+  readonly #withinMs: number;
+  readonly #clock: Clock;
+  #lastMs = 0;
+
+  constructor(failures: number, withinMs: number, clock: Clock) {
+    this.#failures = failures;
+    this.#withinMs = withinMs;
+    this.#clock = clock;
+  }
+
+  success(): void {
+    this.state = 0;
+  }
+
+  failure(): boolean {
+    const now = this.#clock.monotonicMs();
+    this.state = now - this.#lastMs > this.#withinMs ? 1 : this.state + 1;
+    this.#lastMs = now;
+    return this.state >= this.#failures;
+  }
+}
+
+/** A call that the breaker let through, and the period of its state in which that was. */
+export type Admission = number;
+
+/**
+ * The breaker of one upstream, shared by every door. cockatiel keeps its state and is told each verdict when it is known;
+ * who may call is decided here, by the gateway's own clock: cockatiel would make surplus callers of its half-open state wait
+ * for the probes, and take a probe that ends without a verdict for a success.
+ */
+export class Breaker {
+  readonly #policy: CircuitBreakerPolicy;
+  readonly #failures: ConsecutiveWithin;
+  readonly #successes: number;
+  readonly #openForMs: number;
+  readonly #clock: Clock;
+  #openedMs = 0;
+  /** Changes when it opens or closes: a verdict on a call of an earlier period says nothing of this one. */
+  #period = 0;
+  /** Probes of this half-open period that are under way or have succeeded. */
+  #probes = 0;
+
+  constructor(upstream: string, settings: UpstreamSettings['breaker'], { clock, log }: Surroundings) {
+    this.#successes = settings.successes;
+    this.#openForMs = settings.openFor;
+    this.#clock = clock;
+    this.#failures = new ConsecutiveWithin(settings.failures, settings.within, clock);
+    this.#policy = circuitBreaker(handleAll, {
+      // At once as far as cockatiel is concerned, whose clock is the wall's.
+      halfOpenAfter: Number.NEGATIVE_INFINITY,
+      halfOpenSampling: { calls: settings.successes, threshold: 0 },
+      breaker: this.#failures,
+    });
+    this.#policy.onBreak(() => {
+      this.#period++;
+      this.#probes = 0;
+      this.#openedMs = clock.monotonicMs();
+      log.warn({ upstream, openForMs: settings.openFor }, 'breaker opened');
+    });
+    this.#policy.onHalfOpen(() => log.info({ upstream }, 'breaker half-open'));
+    this.#policy.onReset(() => {
+      this.#period++;
+      log.info({ upstream }, 'breaker closed');
+    });
+  }
+
+  get state(): BreakerState {
+    if (this.#policy.state === CircuitState.Closed) return 'closed';
+    return this.restMs > 0 ? 'open' : 'half-open';
+  }
+
+  /** Milliseconds until an open breaker lets a probe through. */
+  get restMs(): number {
+    if (this.#policy.state === CircuitState.Closed) return 0;
+    return Math.max(0, this.#openedMs + this.#openForMs - this.#clock.monotonicMs());
+  }
+
+  /** Lets a call through, or not: half-open, no more probes at once than may still be needed to close. */
+  admit(): Admission | undefined {
+    if (this.#policy.state === CircuitState.Closed) return this.#period;
+    if (this.restMs > 0 || this.#probes >= this.#successes) return undefined;
+    this.#probes++;
+    return this.#period;
+  }
+
+  /** Its verdict on a call is awaited to decide whether to close. */
+  probes(admission: Admission): boolean {
+    return admission === this.#period && this.#policy.state !== CircuitState.Closed;
+  }
+
+  /** What became of a call; to be said once for each. `undefined`: its end says nothing about the upstream. */
+  judge(admission: Admission, success: boolean | undefined): void {
+    if (admission !== this.#period) return;
+    const closed = this.#policy.state === CircuitState.Closed;
+    if (success === undefined) {
+      if (!closed) this.#probes--;
+    } else if (!(success && closed && this.#failures.state === 0)) {
+      // What is left out is what nearly every call is: one more success where there was no failure.
+      this.#policy.execute(success ? succeed : fail).catch(told);
+    }
+  }
+}
+
+function succeed(): void {}
+
+function fail(): never {
+  throw failure;
+}
+
+/** Carries nothing, since the answer took its own way. */
+const failure = new Error('upstream failed');
+
+function told(): void {}

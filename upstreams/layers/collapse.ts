@@ -1,0 +1,269 @@
+import { WeirError } from '#core/errors.ts';
+import type { Headers } from '#core/headers.ts';
+import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
+import { stamped } from '#upstreams/forwarding.ts';
+import type { Layer } from '#upstreams/layer.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
+
+/** An answer larger than this is not held for others; they ask for themselves. */
+const maxSharedBytes = 1024 * 1024;
+
+/**
+ * Sends identical reads that are under way at the same time once. Identical means the same method, URI and forwarded
+ * headers, and exactly the same identity shown; what differs for every request (ids, trace, forwarding) is set further
+ * down. The first caller gets the answer as it streams in; the others get it whole at its end, so that no client can slow
+ * down another. The shared call runs on the upstream's timeout and dies with its last waiter.
+ */
+export const collapse: Layer = {
+  name: 'collapse',
+  over: (upstream, next) => {
+    // By path alone, since a key of everything that must be the same would be made for every call, and read for few.
+    const flights = new Map<string, Flight>();
+    return (call, sink) => {
+      if (!shareable(call)) return next(call, sink);
+      const first = flights.get(call.path);
+      const flight = first?.find(call);
+      if (flight) return flight.join(call, sink);
+      // A client's own deadline is told to the upstream, so others cannot rely on this call; it may ride on theirs.
+      if (call.context.clientDeadline) return next(call, sink);
+      return new Flight(upstream, flights, next, call, sink).lead();
+    };
+  },
+};
+
+function shareable(call: UpstreamCall): boolean {
+  if (call.own || call.body || call.stream || (call.method !== 'GET' && call.method !== 'HEAD')) return false;
+  // A stream of events has no end at which it could be handed out.
+  if (String(call.headers.accept).includes('text/event-stream')) return false;
+  // RFC 9111 §5.2.1.4: the client wants an answer made for this request.
+  const control = call.headers['cache-control'];
+  return control === undefined || !String(control).includes('no-');
+}
+
+/** What was asked by the caller; the call that is under way has been stamped since. */
+function sameRead(a: UpstreamCall, b: UpstreamCall): boolean {
+  return (
+    a.method === b.method &&
+    a.identityKey === b.identityKey &&
+    covers(a.headers, b.headers) &&
+    covers(b.headers, a.headers)
+  );
+}
+
+function covers(some: Headers, all: Headers): boolean {
+  for (const name in some) {
+    if (!stamped.has(name) && String(some[name]) !== String(all[name])) return false;
+  }
+  return true;
+}
+
+/** Types of answers that come piece by piece, perhaps without end: who waits for it would wait in vain. */
+const piecemeal = /^(text\/event-stream|application\/(x-ndjson|jsonl|json-seq|stream\+json)|multipart\/)/i;
+
+/** RFC 9111 §4.1 `Vary: *`, and answers that speak to one client or have no end. */
+function personal(headers: Headers): boolean {
+  return (
+    headers['set-cookie'] !== undefined ||
+    String(headers.vary ?? '').includes('*') ||
+    piecemeal.test(String(headers['content-type']))
+  );
+}
+
+/** One read under way and everybody who waits for it; to its first client it is the handle of the call. */
+class Flight implements ResponseSink, CallHandle {
+  readonly #upstream: Upstream;
+  readonly #flights: Map<string, Flight>;
+  readonly #next: Send;
+  readonly #call: UpstreamCall;
+  /** Another read of the same path, under way with other headers or another identity. */
+  #sibling: Flight | undefined;
+  #leader: ResponseSink | undefined;
+  #followers: readonly Follower[] = nobodyElse;
+  #handle: CallHandle = endedHandle;
+  #status = 0;
+  #headers: Headers | undefined;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** Nobody can join any more: ended, too large, or meant for one client. */
+  #closed = false;
+  #leaderPaused = false;
+
+  constructor(upstream: Upstream, flights: Map<string, Flight>, next: Send, call: UpstreamCall, leader: ResponseSink) {
+    this.#upstream = upstream;
+    this.#flights = flights;
+    this.#next = next;
+    this.#call = call;
+    this.#leader = leader;
+  }
+
+  find(call: UpstreamCall): Flight | undefined {
+    return sameRead(this.#call, call) ? this : this.#sibling?.find(call);
+  }
+
+  lead(): CallHandle {
+    const { path, timeoutMs } = this.#call;
+    this.#sibling = this.#flights.get(path);
+    this.#flights.set(path, this);
+    this.#call.deadlineMs =
+      this.#upstream.surroundings.clock.monotonicMs() + (timeoutMs ?? this.#upstream.settings.timeout);
+    this.#handle = this.#next(this.#call, this);
+    return this;
+  }
+
+  join(call: UpstreamCall, sink: ResponseSink): CallHandle {
+    if (this.#headers && personal(this.#headers)) {
+      this.#close();
+      return this.#next(call, sink);
+    }
+    const follower = new Follower(call, sink, (left, reason) => {
+      this.#followers = this.#followers.filter((other) => other !== left);
+      if (this.#followers.length === 0 && !this.#leader) this.#abandon(reason);
+    });
+    this.#followers = [...this.#followers, follower];
+    if (this.#leaderPaused) this.#handle.resume();
+    return follower;
+  }
+
+  pause(): void {
+    this.#leaderPaused = true;
+    if (this.#followers.length === 0) this.#handle.pause();
+  }
+
+  resume(): void {
+    this.#leaderPaused = false;
+    this.#handle.resume();
+  }
+
+  abort(reason: WeirError): void {
+    const leader = this.#leader;
+    if (!leader) return;
+    this.#leader = undefined;
+    this.#leaderPaused = false;
+    if (this.#followers.length === 0) this.#abandon(reason);
+    else this.#handle.resume();
+    leader.onError(reason);
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#chunks = [];
+    const { path } = this.#call;
+    const first = this.#flights.get(path);
+    if (first && first !== this) first.#unlink(this);
+    else if (this.#sibling) this.#flights.set(path, this.#sibling);
+    else this.#flights.delete(path);
+  }
+
+  #unlink(gone: Flight): void {
+    if (this.#sibling === gone) this.#sibling = gone.#sibling;
+    else if (this.#sibling) this.#sibling.#unlink(gone);
+  }
+
+  #abandon(reason: WeirError): void {
+    this.#close();
+    this.#handle.abort(reason);
+  }
+
+  /** This answer is not for sharing: everyone but the first asks for themselves. */
+  #disperse(): void {
+    this.#close();
+    const followers = this.#followers;
+    this.#followers = nobodyElse;
+    for (const follower of followers) follower.goAlone(this.#next);
+    if (!this.#leader) this.#handle.abort(nobody);
+    else if (this.#leaderPaused) this.#handle.pause();
+  }
+
+  onInformation(status: number, headers: Headers): void {
+    this.#leader?.onInformation(status, headers);
+  }
+
+  onHead(status: number, headers: Headers): void {
+    this.#status = status;
+    this.#headers = headers;
+    if (Number(headers['content-length']) > maxSharedBytes || (this.#followers.length > 0 && personal(headers)))
+      this.#disperse();
+    this.#leader?.onHead(status, headers);
+  }
+
+  onData(chunk: Buffer): void {
+    if (!this.#closed) {
+      this.#bytes += chunk.length;
+      if (this.#bytes > maxSharedBytes) this.#disperse();
+      else this.#chunks.push(chunk);
+    }
+    this.#leader?.onData(chunk);
+  }
+
+  onEnd(trailers: Headers | undefined): void {
+    const chunks = this.#chunks;
+    this.#close();
+    const leader = this.#leader;
+    this.#leader = undefined;
+    leader?.onEnd(trailers);
+    for (const follower of this.#followers) follower.receive(this.#status, this.#headers ?? {}, chunks, trailers);
+  }
+
+  onError(error: WeirError): void {
+    this.#close();
+    const leader = this.#leader;
+    this.#leader = undefined;
+    leader?.onError(error);
+    for (const follower of this.#followers) follower.fail(error);
+  }
+}
+
+const nobodyElse: readonly Follower[] = [];
+
+const nobody = new WeirError('CLIENT_CLOSED_REQUEST');
+
+class Follower implements CallHandle {
+  readonly #call: UpstreamCall;
+  readonly #sink: ResponseSink;
+  readonly #leave: (self: Follower, reason: WeirError) => void;
+  #own: CallHandle | undefined;
+  #ended = false;
+
+  constructor(call: UpstreamCall, sink: ResponseSink, leave: (self: Follower, reason: WeirError) => void) {
+    this.#call = call;
+    this.#sink = sink;
+    this.#leave = leave;
+  }
+
+  receive(status: number, headers: Headers, chunks: readonly Buffer[], trailers: Headers | undefined): void {
+    this.#ended = true;
+    this.#call.context.calls.collapsed++;
+    this.#sink.onHead(status, headers);
+    for (const chunk of chunks) this.#sink.onData(chunk);
+    this.#sink.onEnd(trailers);
+  }
+
+  fail(error: WeirError): void {
+    this.#ended = true;
+    this.#call.context.calls.collapsed++;
+    this.#sink.onError(error);
+  }
+
+  goAlone(next: Send): void {
+    this.#own = next(this.#call, this.#sink);
+  }
+
+  pause(): void {
+    this.#own?.pause();
+  }
+
+  resume(): void {
+    this.#own?.resume();
+  }
+
+  abort(reason: WeirError): void {
+    if (this.#own) {
+      this.#own.abort(reason);
+    } else if (!this.#ended) {
+      this.#ended = true;
+      this.#leave(this, reason);
+      this.#sink.onError(reason);
+    }
+  }
+}
