@@ -24,7 +24,8 @@ describe('npm run dev', { timeout: 60_000 }, () => {
       });
     }
     for (const path of ['node_modules', 'tools/types/node_modules']) symlinkSync(join(root, path), join(tree, path));
-    const command = `${process.execPath} tools/dev.ts`;
+    // `exec`: a shell in between would end with a status of its own when Ctrl-C reaches it too.
+    const command = `exec ${process.execPath} tools/dev.ts`;
     const env = { PORT: '0', ADMIN_PORT: '0', SHOP_PORTS: 'free' };
     dev = new Program(['script', '--quiet', '--return', '--command', command, '/dev/null'], { cwd: tree, env });
   });

@@ -43,9 +43,12 @@ function begin(command: readonly [string, ...string[]], env: Readonly<Record<str
 
 const start: readonly [string, ...string[]] = [process.execPath, 'examples/shop/start.ts'];
 
-/** In a terminal of its own (util-linux), where what is typed comes from a keyboard. */
+/**
+ * In a terminal of its own (util-linux), where what is typed comes from a keyboard. `exec`: a shell in between would
+ * end with a status of its own when Ctrl-C reaches it too.
+ */
 function inTerminal(...args: readonly string[]): Program {
-  return begin(['script', '--quiet', '--return', '--command', [...start, ...args].join(' '), '/dev/null']);
+  return begin(['script', '--quiet', '--return', '--command', ['exec', ...start, ...args].join(' '), '/dev/null']);
 }
 
 interface Listening {
