@@ -18,33 +18,52 @@ export interface Assembly {
   readonly execution: Execution | undefined;
   readonly routes: GatewayRoutes;
   readonly stages: readonly Stage[];
+  /** Gives the upstreams that were running before their settings of this project. To be called once, when it takes over. */
+  readonly takeOver: () => void;
 }
 
 /**
  * Puts a project together.
+ * @param running what serves now, when this is to take its place: upstreams of the same name are the same upstreams, and
+ *   nothing of it changes before `takeOver`
  * @throws {ModuleError} with everything in the modules that does not fit together
- * @throws {ProblemsError} with routes that cannot be told apart, and policies without a place
+ * @throws {ProblemsError} with routes that cannot be told apart, policies without a place, and TLS files that cannot be read
  */
-export function assemble({ loaded, modules }: Project, surroundings: Surroundings, load: Load): Assembly {
+export function assemble(project: Project, surroundings: Surroundings, load: Load, running?: Assembly): Assembly {
+  const { loaded, modules } = project;
   const { config, sources } = loaded;
+  const { upstreams, settle } = connectUpstreams(project, surroundings, running);
+  // Modules may bring nothing but REST.
+  const graphql = modules.some(({ documents }) => documents.length > 0);
+  const execution = graphql ? (running?.execution ?? createExecution(modules, upstreams)) : undefined;
+  const routes = buildRoutes(config, upstreams, graphql, (index) => sources.of(['routes', index]));
+  const placed = placePolicies(requestStages(config, routes, load), modules);
+  const found = [...tieProblems(routes), ...placed.problems];
+  if (found.length > 0) throw new ProblemsError(found);
+  return { upstreams, execution, routes, stages: placed.stages, takeOver: () => settle.forEach((apply) => apply()) };
+}
+
+/** The upstreams of a project, and what is to be done to those that are running already. */
+function connectUpstreams({ loaded, modules }: Project, surroundings: Surroundings, running: Assembly | undefined) {
   const owners = new Map(
     modules.flatMap(({ upstreams, owner }) => Object.keys(upstreams).map((name) => [name, owner])),
   );
   const layers = upstreamLayers.map(({ layer }) => layer);
-  const upstreams = new Map(
-    Object.entries(config.upstreams).map(([name, settings]) => [
-      name,
-      new Upstream(name, settings, surroundings, layers, owners.get(name)),
-    ]),
-  );
-  // Modules may bring nothing but REST.
-  const graphql = modules.some(({ documents }) => documents.length > 0);
-  const execution = graphql ? createExecution(modules, upstreams) : undefined;
-  const routes = buildRoutes(config, upstreams, graphql, (index) => sources.of(['routes', index]));
-  const { stages, problems } = placePolicies(requestStages(config, routes, load), modules);
-  const found = [...tieProblems(routes), ...problems];
-  if (found.length > 0) throw new ProblemsError(found);
-  return { upstreams, execution, routes, stages };
+  const upstreams = new Map<string, Upstream>();
+  const settle: (() => void)[] = [];
+  const problems: string[] = [];
+  for (const [name, settings] of Object.entries(loaded.config.upstreams)) {
+    try {
+      const known = running?.upstreams.get(name);
+      if (known) settle.push(known.prepare(settings));
+      upstreams.set(name, known ?? new Upstream(name, settings, surroundings, layers, owners.get(name)));
+    } catch (error) {
+      const where = loaded.sources.of(['upstreams', name, 'tls']);
+      problems.push(`upstreams.${name}.tls (${where}): ${(error as Error).message}. Fix: correct the file.`);
+    }
+  }
+  if (problems.length > 0) throw new ProblemsError(problems);
+  return { upstreams, settle };
 }
 
 /** The same to look at rather than to run: nothing is logged or measured. */

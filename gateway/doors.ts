@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { GraphqlDoor } from './graphql/door.ts';
-import type { Doors } from './http/host.ts';
+import type { Doors } from './http/pipeline.ts';
 import { passThrough, passUpgrade } from './rest/door.ts';
 import { RestRoute } from './rest/route.ts';
 

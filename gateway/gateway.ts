@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import type { Load } from '#policies/overload/overload.ts';
-import { HealthChecks } from '#upstreams/health.ts';
+import type { Surroundings, Upstream } from '#upstreams/upstream.ts';
 import { AdminServer } from './admin/server.ts';
 import { assemble, type Assembly } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -10,6 +10,7 @@ import { createGraphqlDoor, type GraphqlDoor } from './graphql/door.ts';
 import { readExamples } from './graphql/examples.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { HttpHost } from './http/host.ts';
+import { Pipeline } from './http/pipeline.ts';
 import { errorPages } from './pages/error-pages.ts';
 import type { Project } from './project.ts';
 import { documentPhases } from './pipeline.ts';
@@ -34,21 +35,25 @@ const finishTimeoutMs = 30_000;
 
 /** A gateway, from a project to listening, and back. */
 export class Gateway {
-  readonly project: Project;
-  readonly assembly: Assembly;
   readonly telemetry: Telemetry;
   readonly readiness = new Readiness();
+  readonly #load: Load = { inFlight: 0 };
+  readonly #surroundings: Surroundings;
   readonly #host: HttpHost;
   readonly #admin: AdminServer;
   readonly #graphql: GraphqlDoor | undefined;
-  readonly #health: readonly HealthChecks[];
+  /** Those of former configurations too, as long as requests of theirs are under way. */
+  readonly #upstreams = new Set<Upstream>();
+  #project: Project;
+  #assembly: Assembly;
+  #started = false;
 
   /**
    * Builds everything and connects nothing.
    * @throws {ModuleError | ProblemsError} with all that does not fit together
    */
   constructor(project: Project, options: GatewayOptions = {}) {
-    this.project = project;
+    this.#project = project;
     const { config } = project.loaded;
     this.telemetry = createTelemetry(config.telemetry, {
       destination: options.logDestination,
@@ -56,11 +61,10 @@ export class Gateway {
     });
     const { telemetry } = this;
     const { log, meter, propagate } = telemetry;
-    const load: Load = { inFlight: 0 };
-    this.assembly = assemble(project, { clock: systemClock, log, meter, propagate }, load);
-    const { upstreams, execution, stages } = this.assembly;
-    observeUpstreams(meter, () => upstreams.values());
-    this.#health = [...upstreams.values()].map((upstream) => new HealthChecks(upstream));
+    this.#surroundings = { clock: systemClock, log, meter, propagate };
+    this.#assembly = assemble(project, this.#surroundings, this.#load);
+    const { execution } = this.#assembly;
+    observeUpstreams(meter, () => this.#assembly.upstreams.values());
     this.#graphql =
       execution &&
       createGraphqlDoor({
@@ -72,16 +76,15 @@ export class Gateway {
         meter,
         examples: readExamples(project.modulesDir),
       });
-    this.#host = new HttpHost({
+    this.#host = new HttpHost(this.#pipeline(), {
       settings: config.listen,
-      pipeline: { stages, doors: createDoors(this.#graphql) },
       arrivals: {
         clock: systemClock,
         addresses: new ClientAddresses(config.listen.trustedProxies),
         bodyTimeoutMs: config.listen.bodyTimeout,
         startServerSpan: (request) => telemetry.startServerSpan(request),
       },
-      load,
+      load: this.#load,
       pages: errorPages(),
       log,
       connections: this.telemetry.connections,
@@ -91,9 +94,52 @@ export class Gateway {
     this.#admin = new AdminServer({
       settings: config.admin,
       readiness: this.readiness,
-      upstreams: () => upstreams.values(),
+      upstreams: () => this.#assembly.upstreams.values(),
       prometheus: () => this.telemetry.prometheus(),
     });
+  }
+
+  /** What is running now. */
+  get project(): Project {
+    return this.#project;
+  }
+
+  get assembly(): Assembly {
+    return this.#assembly;
+  }
+
+  /**
+   * Lets another configuration of the same modules take over, from the next request on. What is under way stays in the
+   * pipeline it came into; upstreams of the same name keep their connections, breaker, health and counters.
+   * @throws {ModuleError | ProblemsError} with all that does not fit together; nothing has changed then
+   */
+  replace(project: Project): void {
+    const former = this.#assembly;
+    const next = assemble(project, this.#surroundings, this.#load, former);
+    next.takeOver();
+    this.#graphql?.configure(project.loaded.config.graphql);
+    this.#project = project;
+    this.#assembly = next;
+    const gone = [...former.upstreams.values()].filter((upstream) => next.upstreams.get(upstream.name) !== upstream);
+    this.#host.switchTo(this.#pipeline()).retire(() => gone.forEach((upstream) => this.#discard(upstream)));
+    if (this.#started) this.#startUpstreams();
+  }
+
+  #pipeline(): Pipeline {
+    return new Pipeline(this.#assembly.stages, createDoors(this.#graphql));
+  }
+
+  #startUpstreams(): void {
+    for (const upstream of this.#assembly.upstreams.values()) {
+      if (this.#upstreams.has(upstream)) continue;
+      this.#upstreams.add(upstream);
+      upstream.start();
+    }
+  }
+
+  #discard(upstream: Upstream): void {
+    this.#upstreams.delete(upstream);
+    void upstream.destroy();
   }
 
   #settled(context: RequestContext): void {
@@ -105,7 +151,8 @@ export class Gateway {
     try {
       const admin = await this.#admin.listen();
       const address = await this.#host.listen();
-      for (const checks of this.#health) checks.start();
+      this.#started = true;
+      this.#startUpstreams();
       this.readiness.phase = 'ready';
       return { address, admin };
     } catch (error) {
@@ -118,7 +165,7 @@ export class Gateway {
    * Stops without losing a request: says that it wants no more traffic, goes on accepting for `drainDelayMs` until load
    * balancers have noticed, finishes what is in flight, flushes telemetry.
    */
-  async stop(drainDelayMs = this.project.loaded.config.listen.drainDelay): Promise<void> {
+  async stop(drainDelayMs = this.#project.loaded.config.listen.drainDelay): Promise<void> {
     this.readiness.phase = 'draining';
     this.#host.drain();
     await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
@@ -126,8 +173,8 @@ export class Gateway {
     await this.#graphql?.close();
     await this.#host.close(finishTimeoutMs);
     this.readiness.phase = 'stopped';
-    for (const checks of this.#health) checks.stop();
-    await Promise.all([...this.assembly.upstreams.values()].map((upstream) => upstream.destroy()));
+    const upstreams = new Set([...this.#upstreams, ...this.#assembly.upstreams.values()]);
+    await Promise.all([...upstreams].map((upstream) => upstream.destroy()));
     await this.#admin.close();
     await this.telemetry.shutdown();
   }

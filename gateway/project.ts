@@ -4,6 +4,7 @@ import { loadModules } from '#resolvers/load-modules.ts';
 import { ModuleError } from '#resolvers/module-error.ts';
 import type { Module } from '#resolvers/module.ts';
 import { readConfigFile, resolveConfig, type LoadedConfig, type RawConfig } from './config/load.ts';
+import type { ModuleDefaults } from './config/merge.ts';
 
 export interface ProjectOptions {
   /** Path of the YAML file. Default `gateway.yaml`. */
@@ -22,6 +23,8 @@ export interface Project {
   readonly modules: readonly Module[];
   /** The folder of the modules, absolute; undefined for a gateway without any. */
   readonly modulesDir: string | undefined;
+  /** How it was opened, so that it can be opened again. */
+  readonly options: ProjectOptions;
 }
 
 /**
@@ -34,13 +37,27 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
   const modulesDir = options.modules === undefined ? raw.modules : existing(resolve(options.modules));
   // A folder that the file names in vain is one of its problems, told with their lines.
   const modules = modulesDir !== undefined && existsSync(modulesDir) ? await loadModules(modulesDir) : [];
-  const defaults = modules.map(({ name, file, upstreams, routes }) => ({
+  return { loaded: resolveConfig(raw, defaultsOf(modules)), modules, modulesDir, options };
+}
+
+/**
+ * The same project with its file as it is now. Modules stay as they were loaded, since code cannot be unloaded.
+ * @param text instead of the file's
+ * @throws {ConfigError} with all problems of the configuration
+ */
+export function reread(project: Project, text = project.options.text): Project {
+  const { config, env } = project.options;
+  const raw = readConfigFile({ file: config, text, env });
+  return { ...project, loaded: resolveConfig(raw, defaultsOf(project.modules)) };
+}
+
+function defaultsOf(modules: readonly Module[]): ModuleDefaults[] {
+  return modules.map(({ name, file, upstreams, routes }) => ({
     name,
     ...(file !== undefined && { file }),
     upstreams,
     routes,
   }));
-  return { loaded: resolveConfig(raw, defaults), modules, modulesDir };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { CircuitState, circuitBreaker, handleAll, type CircuitBreakerPolicy, type IBreaker } from 'cockatiel';
 import type { Clock } from '#core/clock.ts';
+import type { Logger } from '#core/log.ts';
 import type { UpstreamSettings } from './settings.ts';
 import type { Surroundings } from './upstream.ts';
 
@@ -8,14 +9,14 @@ export type BreakerState = 'closed' | 'open' | 'half-open';
 /** Opens after `failures` in a row, none further from the one before than `within`. */
 class ConsecutiveWithin implements IBreaker {
   state = 0;
-  readonly #failures: number;
-  readonly #withinMs: number;
+  failures: number;
+  withinMs: number;
   readonly #clock: Clock;
   #lastMs = 0;
 
   constructor(failures: number, withinMs: number, clock: Clock) {
-    this.#failures = failures;
-    this.#withinMs = withinMs;
+    this.failures = failures;
+    this.withinMs = withinMs;
     this.#clock = clock;
   }
 
@@ -25,9 +26,9 @@ class ConsecutiveWithin implements IBreaker {
 
   failure(): boolean {
     const now = this.#clock.monotonicMs();
-    this.state = now - this.#lastMs > this.#withinMs ? 1 : this.state + 1;
+    this.state = now - this.#lastMs > this.withinMs ? 1 : this.state + 1;
     this.#lastMs = now;
-    return this.state >= this.#failures;
+    return this.state >= this.failures;
   }
 }
 
@@ -40,11 +41,13 @@ export type Admission = number;
  * for the probes, and take a probe that ends without a verdict for a success.
  */
 export class Breaker {
-  readonly #policy: CircuitBreakerPolicy;
+  #policy: CircuitBreakerPolicy;
   readonly #failures: ConsecutiveWithin;
-  readonly #successes: number;
-  readonly #openForMs: number;
+  #successes: number;
+  #openForMs: number;
+  readonly #upstream: string;
   readonly #clock: Clock;
+  readonly #log: Logger;
   #openedMs = 0;
   /** Changes when it opens or closes: a verdict on a call of an earlier period says nothing of this one. */
   #period = 0;
@@ -52,27 +55,50 @@ export class Breaker {
   #probes = 0;
 
   constructor(upstream: string, settings: UpstreamSettings['breaker'], { clock, log }: Surroundings) {
+    this.#upstream = upstream;
     this.#successes = settings.successes;
     this.#openForMs = settings.openFor;
     this.#clock = clock;
+    this.#log = log;
     this.#failures = new ConsecutiveWithin(settings.failures, settings.within, clock);
-    this.#policy = circuitBreaker(handleAll, {
+    this.#policy = this.#build(undefined);
+  }
+
+  /** Goes on in the state it is in, under other settings. */
+  configure(settings: UpstreamSettings['breaker']): void {
+    this.#failures.failures = settings.failures;
+    this.#failures.withinMs = settings.within;
+    this.#openForMs = settings.openFor;
+    if (settings.successes === this.#successes) return;
+    this.#successes = settings.successes;
+    this.#policy = this.#build(this.#policy.toJSON());
+    // Probes that are under way began under the other number.
+    this.#period++;
+    this.#probes = 0;
+  }
+
+  #build(initialState: unknown): CircuitBreakerPolicy {
+    const upstream = this.#upstream;
+    const log = this.#log;
+    const policy = circuitBreaker(handleAll, {
       // At once as far as cockatiel is concerned, whose clock is the wall's.
       halfOpenAfter: Number.NEGATIVE_INFINITY,
-      halfOpenSampling: { calls: settings.successes, threshold: 0 },
+      halfOpenSampling: { calls: this.#successes, threshold: 0 },
       breaker: this.#failures,
+      initialState,
     });
-    this.#policy.onBreak(() => {
+    policy.onBreak(() => {
       this.#period++;
       this.#probes = 0;
-      this.#openedMs = clock.monotonicMs();
-      log.warn({ upstream, openForMs: settings.openFor }, 'breaker opened');
+      this.#openedMs = this.#clock.monotonicMs();
+      log.warn({ upstream, openForMs: this.#openForMs }, 'breaker opened');
     });
-    this.#policy.onHalfOpen(() => log.info({ upstream }, 'breaker half-open'));
-    this.#policy.onReset(() => {
+    policy.onHalfOpen(() => log.info({ upstream }, 'breaker half-open'));
+    policy.onReset(() => {
       this.#period++;
       log.info({ upstream }, 'breaker closed');
     });
+    return policy;
   }
 
   get state(): BreakerState {

@@ -13,24 +13,43 @@ import type { Upstream } from './upstream.ts';
 export class HealthChecks {
   readonly #upstream: Upstream;
   readonly #timers = new Map<Endpoint, NodeJS.Timeout>();
-  #stopped = false;
+  #stopped = true;
 
   constructor(upstream: Upstream) {
     this.#upstream = upstream;
   }
 
   start(): void {
-    const { health } = this.#upstream.settings;
-    if (!health) return;
-    // Spread, so that the endpoints of a large upstream are not all asked in one moment.
-    for (const endpoint of this.#upstream.endpoints)
-      this.#schedule(endpoint, Math.random() * Math.min(health.every, 1_000));
+    this.#stopped = false;
+    this.#upstream.onEndpoints(() => this.#follow());
+    this.#follow();
+  }
+
+  /** Goes on under other settings from the next check of each endpoint. */
+  configure(): void {
+    if (!this.#stopped) this.#follow();
   }
 
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
+  }
+
+  /** Checks those endpoints that are there now, and no others. */
+  #follow(): void {
+    if (this.#stopped) return;
+    const { settings, endpoints } = this.#upstream;
+    for (const [endpoint, timer] of this.#timers) {
+      if (settings.health && endpoints.includes(endpoint)) continue;
+      clearTimeout(timer);
+      this.#timers.delete(endpoint);
+    }
+    if (!settings.health) return;
+    for (const endpoint of endpoints) {
+      // Spread, so that the endpoints of a large upstream are not all asked in one moment.
+      if (!this.#timers.has(endpoint)) this.#schedule(endpoint, Math.random() * Math.min(settings.health.every, 1_000));
+    }
   }
 
   #schedule(endpoint: Endpoint, delayMs: number): void {
@@ -40,22 +59,25 @@ export class HealthChecks {
 
   #check(endpoint: Endpoint): void {
     const { settings, surroundings, send } = this.#upstream;
+    if (!settings.health) return;
     const call = newCall(
       ownContext(surroundings.clock),
       'GET',
-      settings.health?.path ?? '/',
+      settings.health.path,
       { accept: '*/*' },
       {
         own: true,
         pinned: endpoint,
         buffered: true,
-        timeoutMs: settings.health?.timeout,
+        timeoutMs: settings.health.timeout,
       },
     );
     // The next one after this has ended, or checks of a hanging endpoint would pile up.
     const decide = (good: boolean, why: string) => {
+      if (!this.#timers.has(endpoint)) return;
       this.#note(endpoint, good, why);
-      this.#schedule(endpoint, settings.health?.every ?? 0);
+      const { health } = this.#upstream.settings;
+      if (health) this.#schedule(endpoint, health.every);
     };
     send(call, new Verdict(decide));
   }

@@ -7,12 +7,18 @@ const reserve = 10;
  * (finagle's RetryBudget; SRE book, "Handling Overload").
  */
 export class RetryBudget {
-  readonly #ratio: number;
+  #ratio: number;
   #balance: number;
 
   constructor(ratio: number) {
     this.#ratio = ratio;
     this.#balance = ratio === 0 ? 0 : reserve;
+  }
+
+  /** What has been saved stays, as far as the new share allows any. */
+  configure(ratio: number): void {
+    if (ratio === 0) this.#balance = 0;
+    this.#ratio = ratio;
   }
 
   earn(): void {

@@ -28,6 +28,8 @@ export interface ReadOptions {
 export interface RawConfig {
   /** As it was given. */
   readonly file: string;
+  /** As it was read. */
+  readonly text: string;
   /** The folder of modules, absolute, where the file names one. */
   readonly modules: string | undefined;
   readonly root: ConfigNode;
@@ -40,6 +42,8 @@ export interface LoadedConfig {
   /** Where each of its values came from. */
   readonly sources: Sources;
   readonly file: string;
+  /** The file as it was read. It may hold secrets: it goes back into the file, nowhere else. */
+  readonly text: string;
   /** The same for two configurations that say the same. */
   readonly hash: string;
 }
@@ -51,12 +55,14 @@ export interface LoadedConfig {
 export function readConfigFile(options: ReadOptions = {}): RawConfig {
   const { file = 'gateway.yaml', env = process.env } = options;
   const origin: Origin = { label: file, file, directory: dirname(resolve(file)) };
-  const parsed = parseYaml(options.text ?? readText(file, origin), origin);
+  const text = options.text ?? readText(file, origin);
+  const parsed = parseYaml(text, origin);
   if (parsed.broken) throw new ConfigError(parsed.problems);
   const { root, problems } = expand(parsed.root, env);
   const modules = childOf(root, 'modules')?.content;
   return {
     file,
+    text,
     modules: typeof modules === 'string' && modules !== '' ? resolve(origin.directory, modules) : undefined,
     root,
     problems: [...parsed.problems, ...problems],
@@ -83,7 +89,7 @@ export function resolveConfig(raw: RawConfig, modules: readonly ModuleDefaults[]
     .update(JSON.stringify(plain(root)))
     .digest('hex')
     .slice(0, 16);
-  return { config, sources: new Sources(withDefaults(root, contract())), file: raw.file, hash };
+  return { config, sources: new Sources(withDefaults(root, contract())), file: raw.file, text: raw.text, hash };
 }
 
 /**

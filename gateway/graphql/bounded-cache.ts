@@ -23,6 +23,11 @@ export class BoundedCache<T extends { readonly bytes: number }> {
     return this.#bytes;
   }
 
+  clear(): void {
+    this.#entries.clear();
+    this.#bytes = 0;
+  }
+
   get(key: string): T | undefined {
     const entry = this.#entries.get(key);
     if (entry !== undefined) {

@@ -41,6 +41,8 @@ export interface GraphqlDoor {
   handle(context: RequestContext): void;
   /** Takes over a connection that asks for a WebSocket. */
   upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void;
+  /** Goes on under other settings, with the connections and subscriptions it has. */
+  configure(settings: GraphqlSettings): void;
   /** Completes subscriptions and closes WebSockets (1001), and takes no more of them. */
   close(): Promise<void>;
 }
@@ -51,21 +53,36 @@ export function createGraphqlDoor(options: GraphqlDoorOptions): GraphqlDoor {
 
 class Door implements GraphqlDoor {
   readonly #log: Logger;
+  /** One object for as long as the door is open, so that its parts need not be told of a reload. */
+  readonly #settings: GraphqlSettings;
   readonly #operations: Operations;
-  readonly #yoga: YogaLane;
+  readonly #openYogaLane: () => YogaLane;
   readonly #webSockets: WebSockets;
-  readonly #graphiql: GraphiqlPage | undefined;
+  readonly #graphiql: GraphiqlPage;
+  #yoga: YogaLane;
 
-  constructor({ settings, phases, execution, clock, log, meter, examples = [] }: GraphqlDoorOptions) {
+  constructor({ settings: first, phases, execution, clock, log, meter, examples = [] }: GraphqlDoorOptions) {
     const errors = new ErrorFormat(log);
     const operationLog = new OperationLog(log, clock);
     const schema = withIncrementalDelivery(execution.schema);
+    const settings = { ...first };
     const operations = new Operations({ schema, execution, settings, phases, errors, clock, meter });
     this.#log = log;
+    this.#settings = settings;
     this.#operations = operations;
-    this.#yoga = createYogaLane({ settings, operations, errors, operationLog });
+    this.#openYogaLane = () => createYogaLane({ settings, operations, errors, operationLog });
+    this.#yoga = this.#openYogaLane();
     this.#webSockets = new WebSockets(new TransportProtocol({ settings, operations, operationLog, clock, log }), log);
-    this.#graphiql = settings.graphiql ? new GraphiqlPage(examples) : undefined;
+    this.#graphiql = new GraphiqlPage(examples);
+  }
+
+  configure(settings: GraphqlSettings): void {
+    const { path, maxBatch } = this.#settings;
+    Object.assign(this.#settings, settings);
+    // What documents were prepared to was decided by the limits of before.
+    this.#operations.forget();
+    // The two settings that Yoga keeps to itself.
+    if (path !== settings.path || maxBatch !== settings.maxBatch) this.#yoga = this.#openYogaLane();
   }
 
   handle(context: RequestContext): void {
@@ -88,7 +105,7 @@ class Door implements GraphqlDoor {
   }
 
   async #answer(context: RequestContext): Promise<void> {
-    if (this.#graphiql && GraphiqlPage.wanted(context)) {
+    if (this.#settings.graphiql && GraphiqlPage.wanted(context)) {
       await this.#graphiql.reply(context);
       return;
     }

@@ -70,6 +70,11 @@ export class Operations {
     }
   }
 
+  /** Prepares every document anew from now on. */
+  forget(): void {
+    this.#preparer.forget();
+  }
+
   /** Completes all subscriptions and takes no more. */
   close(): Promise<void> {
     return this.#subscriptions.close();

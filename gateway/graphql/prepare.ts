@@ -36,6 +36,10 @@ export class Preparer {
     this.#scope = scope;
   }
 
+  forget(): void {
+    this.#cache.clear();
+  }
+
   prepare(text: string): Prepared {
     const known = this.#cache.get(text);
     if (known) return known.prepared;

@@ -7,32 +7,18 @@ import { toWeirError, WeirError } from '#core/errors.ts';
 import type { Gauge } from '#core/meter.ts';
 import type { Logger } from '#core/log.ts';
 import type { Load } from '#policies/overload/overload.ts';
-import type { Stage } from '#gateway/pipeline.ts';
 import { arrive, type Arrivals } from './arrival.ts';
 import { EarlyBytes } from './early-bytes.ts';
 import { replyWithError } from './error-reply.ts';
 import { listenAt } from './listen-at.ts';
 import type { Listener } from './node-reply.ts';
+import type { Pipeline } from './pipeline.ts';
 import type { ListenSettings } from './settings.ts';
 import { runStages } from './stages.ts';
 import { unreadable, unreadAnswer } from './unread.ts';
 
-/** Where a request goes once it has passed all stages. */
-export interface Doors {
-  /** @returns true when the path is a page, which Express's own routes serve */
-  dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean;
-  upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer, switched: () => void): void;
-}
-
-/** What a request meets: built for one configuration, replaced as a whole by the next. */
-export interface Pipeline {
-  readonly stages: readonly Stage[];
-  readonly doors: Doors;
-}
-
 export interface HostOptions {
   readonly settings: ListenSettings;
-  readonly pipeline: Pipeline;
   readonly arrivals: Arrivals;
   readonly load: Load;
   readonly pages: Router;
@@ -58,9 +44,11 @@ export class HttpHost implements Listener {
   readonly #upgraded = new Set<Socket>();
   /** Requests under way on each connection. */
   readonly #pending = new Map<Socket, number>();
+  #pipeline: Pipeline;
   #draining = false;
 
-  constructor(options: HostOptions) {
+  constructor(pipeline: Pipeline, options: HostOptions) {
+    this.#pipeline = pipeline;
     this.#options = options;
     const { settings } = options;
     this.stallTimeoutMs = settings.bodyTimeout;
@@ -107,6 +95,13 @@ export class HttpHost implements Listener {
     return this.#draining;
   }
 
+  /** From the next request on. @returns the pipeline that served so far */
+  switchTo(pipeline: Pipeline): Pipeline {
+    const former = this.#pipeline;
+    this.#pipeline = pipeline;
+    return former;
+  }
+
   /** From now on every answer closes its connection, so that clients move on by themselves. */
   drain(): void {
     this.#draining = true;
@@ -142,11 +137,13 @@ export class HttpHost implements Listener {
     request: IncomingMessage,
     response: ServerResponse,
     closing: IncomingMessage | Socket | ServerResponse,
+    pipeline: Pipeline,
   ): RequestContext {
     const { arrivals, load, settled, begun } = this.#options;
     const { socket } = request;
     const context = arrive(request, response, arrivals, this);
     load.inFlight++;
+    pipeline.enter();
     this.#pending.set(socket, (this.#pending.get(socket) ?? 0) + 1);
     begun(context);
     closing.once('close', () => {
@@ -160,6 +157,7 @@ export class HttpHost implements Listener {
         context.cancellation.cancel(new WeirError('CLIENT_CLOSED_REQUEST'));
       }
       if (!switched) settled(context);
+      pipeline.leave();
       if (request.complete) this.#finished(socket);
       else if (!socket.destroyed) linger(request, () => this.#finished(socket));
     });
@@ -172,14 +170,15 @@ export class HttpHost implements Listener {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse, next: () => void): void {
-    const context = this.#begin(request, response, response);
+    const pipeline = this.#pipeline;
+    const context = this.#begin(request, response, response, pipeline);
     const dispatch = () => {
-      if (!this.#options.pipeline.doors.dispatch(context, request, response)) return;
+      if (!pipeline.doors.dispatch(context, request, response)) return;
       for (const name in context.reply.headers) response.setHeader(name, context.reply.headers[name]!);
       if (this.#draining) response.setHeader('connection', 'close');
       next();
     };
-    runStages(this.#options.pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
+    runStages(pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -194,15 +193,16 @@ export class HttpHost implements Listener {
     socket.on('drain', () => response.emit('drain'));
     this.#upgraded.add(socket);
     socket.once('close', () => this.#upgraded.delete(socket));
-    const context = this.#begin(request, response, socket);
+    const pipeline = this.#pipeline;
+    const context = this.#begin(request, response, socket, pipeline);
     const early = new EarlyBytes(socket, head);
     const switched = () => {
       response.statusCode = 101;
       response.detachSocket(socket);
       early.giveBack();
     };
-    const dispatch = () => this.#options.pipeline.doors.upgrade(context, request, socket, nothing, switched);
-    runStages(this.#options.pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
+    const dispatch = () => pipeline.doors.upgrade(context, request, socket, nothing, switched);
+    runStages(pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
   }
 
   /** Node's parser has given up on what a client sends, or on waiting for it. */

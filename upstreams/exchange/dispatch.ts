@@ -8,7 +8,7 @@ import { wireFailure } from './failure.ts';
 /** The buffered form: undici's `dispatch`, the cheapest way to the wire that Node has. */
 export function dispatch(upstream: Upstream, call: UpstreamCall, sink: ResponseSink): CallHandle {
   const exchange = new Dispatched(upstream.name, sink);
-  call.endpoint!.pool.dispatch(
+  call.endpoint!.connections.pool.dispatch(
     {
       method: call.method,
       path: call.path,

@@ -51,7 +51,7 @@ export function streamer(upstream: Upstream): Send {
 function proxyTo(endpoint: Endpoint, running: WeakMap<IncomingMessage, Streamed>): RequestHandler {
   return createProxyMiddleware({
     target: endpoint.origin,
-    agent: endpoint.agent,
+    agent: endpoint.connections.agent,
     changeOrigin: true,
     selfHandleResponse: true,
     ejectPlugins: true,

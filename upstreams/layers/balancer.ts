@@ -55,12 +55,12 @@ class EndpointWatch extends Relay {
   }
 
   override onEnd(trailers: Headers | undefined): void {
-    this.#endpoint.active--;
+    this.#endpoint.release();
     this.sink.onEnd(trailers);
   }
 
   override onError(error: WeirError): void {
-    this.#endpoint.active--;
+    this.#endpoint.release();
     if (error.fault === 'upstream') this.#endpoint.lastError = { code: error.code, atMs: this.#clock.epochMs() };
     this.sink.onError(error);
   }
