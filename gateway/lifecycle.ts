@@ -31,10 +31,11 @@ export async function listen(gateway: Gateway): Promise<Addresses> {
 const sameSignalMs = 500;
 
 /**
- * Waits for SIGTERM or SIGINT and stops the gateway without losing a request. A second signal ends the process at once.
+ * Loads the file again at each SIGHUP, as servers do since inetd. Waits for SIGTERM or SIGINT and stops the gateway without losing a request. A second signal ends the process at once.
  * From a terminal nobody watches `/readyz`, so there Ctrl-C leaves the drain delay out.
  */
 export async function untilSignal(gateway: Gateway): Promise<void> {
+  process.on('SIGHUP', () => void gateway.control.reload());
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     let sinceMs: number | undefined;
     const heed = (name: NodeJS.Signals): void => {

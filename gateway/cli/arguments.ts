@@ -10,6 +10,8 @@ export const usage = `Usage: weir COMMAND [options]
   weir schema              print the schema of all modules as SDL
   weir types               generate types for modules from OpenAPI documents and SDL
         --check            only say whether they are up to date
+  weir reload              let the running gateway load its file again; on a problem nothing changes, exit 1
+  weir rollback            restore the last good file, and let it take over
 
   --config FILE            the configuration; default gateway.yaml
   --modules DIR            the folder with registry.ts; default: what the configuration says
@@ -33,6 +35,8 @@ const own = {
   config: [],
   schema: [],
   types: ['check'],
+  reload: [],
+  rollback: [],
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;
 
 const common: ReadonlySet<string> = new Set(['config', 'modules', 'help', 'version']);

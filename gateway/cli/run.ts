@@ -5,6 +5,7 @@ import { ModuleError } from '#resolvers/module-error.ts';
 import { parseArguments, usage, UsageError, type Arguments, type CommandName } from './arguments.ts';
 import { check } from './check.ts';
 import { printConfiguration } from './config.ts';
+import { reload, rollback } from './reload.ts';
 import { printSchemaOf } from './schema.ts';
 import { start } from './start.ts';
 import type { Terminal } from './terminal.ts';
@@ -18,6 +19,8 @@ const commands: Readonly<Record<CommandName, Command>> = {
   config: printConfiguration,
   schema: printSchemaOf,
   types,
+  reload,
+  rollback,
 };
 
 /** @returns the exit status: 0 done, 1 something is wrong with the project, 2 with the call */

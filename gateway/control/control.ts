@@ -1,0 +1,19 @@
+import type { ReadinessReport } from './readiness.ts';
+import type { ConfigurationStatus, ReloadReport } from './reload.ts';
+import type { UpstreamStatus } from './upstream-status.ts';
+
+/**
+ * What operators see of a gateway and do to it, whether it is one process or several that share a port: what `/admin` and
+ * the command are made of. All of it is plain data, since it crosses processes.
+ */
+export interface Control {
+  readiness(): Promise<ReadinessReport>;
+  upstreams(): Promise<readonly UpstreamStatus[]>;
+  /** Prometheus text, version 0.0.4. */
+  metrics(): Promise<string>;
+  configuration(): Promise<ConfigurationStatus>;
+  /** Loads the file again. Never rejects for what is wrong with the file; the report says it. */
+  reload(): Promise<ReloadReport>;
+  /** Restores the last good file, and lets it take over. */
+  rollback(): Promise<ReloadReport>;
+}
