@@ -77,6 +77,10 @@ export class Running {
     return process;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   get ended(): boolean {
     return hasEnded(this.#child);
   }

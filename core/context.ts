@@ -10,11 +10,13 @@ export type PathParts = Readonly<Record<string, string | undefined>>;
 
 const noParts: PathParts = Object.freeze({});
 
-/** What an `optional` field could not get; GraphQL prints the list as `extensions.degraded`. */
+/** What a field could not get that may fail without an error; GraphQL prints the list as `extensions.degraded`. */
 export interface Degraded {
   readonly path: readonly (string | number)[];
   readonly code: string;
   readonly upstream: string | undefined;
+  /** The field has the value of its `fallback`; else it is null. */
+  readonly fallback?: true;
 }
 
 /** What one request called, by upstream; the access log prints it, the budget settles on it. */
@@ -84,7 +86,10 @@ export class RequestContext {
   /** Monotonic milliseconds. */
   readonly startedMs: number;
   readonly method: string;
-  /** The origin-form target as received: `/path?query`, never decoded. */
+  /**
+   * The origin-form target, `/path?query`. Only what of its path need not have been encoded is decoded (RFC 3986 §6.2.2.2);
+   * the rest is as received.
+   */
   readonly target: string;
   readonly path: string;
   /** Without its `?`; empty where there is none. */
@@ -93,6 +98,8 @@ export class RequestContext {
   /** Lower case, with its port if the client gave one. */
   readonly host: string;
   readonly headers: Headers;
+  /** Lines of the header section as they came, before those of one name were joined. */
+  fieldLines = 0;
   readonly httpVersion: string;
   /** The address of the TCP peer. */
   readonly peerIp: string;
@@ -107,12 +114,18 @@ export class RequestContext {
   readonly cancellation: Cancellation;
   readonly calls = new CallLedger();
   identity: Identity = anonymous;
+  /** The header that carries credentials of the gateway's own, which no upstream is shown. */
+  withheld: string | undefined;
   /** Monotonic milliseconds at which the answer is no longer wanted; only ever brought forward. */
   deadlineMs = Number.POSITIVE_INFINITY;
   /** The client set the deadline itself (`x-weir-deadline-ms`). */
   clientDeadline = false;
+  /** It was let in under load as a whole, so that its operation need not be asked again. */
+  admitted = false;
   /** The gateway says to whom the answer may be shown (CORS); what an upstream says of it is dropped. */
   decidesCors = false;
+  /** It goes on without an end of its own, as WebSockets and event streams do, so it ends with its credential. */
+  sustained = false;
   route: Route | undefined;
   /** What the route's path names, percent-encoded as sent. */
   pathParts: PathParts = noParts;
@@ -120,6 +133,8 @@ export class RequestContext {
   body: Buffer | undefined;
   operation: OperationFacts | undefined;
   degraded: Degraded[] | undefined;
+  /** A static fallback, of the route or of a field, stands in for what an upstream did not give. */
+  fallback = false;
   errorCode: string | undefined;
   /** What was behind the error, for the log only. */
   errorCause: unknown;

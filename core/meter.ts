@@ -18,10 +18,18 @@ export interface Histogram {
   record(value: number): void;
 }
 
+/**
+ * How what several processes of one gateway measure is told as one: added up, as the greatest, or for each process, with an
+ * attribute `weir.worker`.
+ */
+export type Across = 'sum' | 'max' | 'each';
+
 export interface InstrumentOptions {
   readonly description: string;
   /** UCUM, as the semantic conventions say: `s`, `By`, `{request}`. */
   readonly unit: string;
+  /** Default: what counts and what goes up and down by additions is added up, of what is observed the greatest is told. */
+  readonly across?: Across;
 }
 
 export interface Family<T> {

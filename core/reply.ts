@@ -10,6 +10,8 @@ export interface Reply {
   /** 0 until the head has gone out. */
   readonly status: number;
   readonly bytes: number;
+  /** It lasts as long as either side likes: server-sent events. How long it took says nothing. */
+  readonly endless: boolean;
   /** A 1xx answer (RFC 9110 §15.2); 103 is passed on, others are the hop's own. */
   information(status: number, headers: Headers): void;
   head(status: number, headers: Headers): void;

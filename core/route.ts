@@ -1,5 +1,23 @@
+import type { Criticality } from './criticality.ts';
+import type { RequestContext } from './context.ts';
+import type { CredentialKind } from './identity.ts';
+
 /** The way out of the pipeline that a route leads to. */
 export type Door = 'rest' | 'graphql' | 'page';
+
+/** What a route asks of who calls it. */
+export interface Requirement {
+  /** `optional`: who shows a credential is checked, who shows none is anonymous. `none`: nobody is asked. */
+  readonly mode: 'required' | 'optional' | 'none';
+  /** Kinds of credential that count; all when undefined. */
+  readonly accept: ReadonlySet<CredentialKind> | undefined;
+  readonly allScopes: readonly string[];
+  /** One of these; none is needed when empty. */
+  readonly anyScopes: readonly string[];
+  readonly roles: readonly string[];
+  /** Whether a request meets the route's rule; undefined where it has none. */
+  readonly rule: ((context: RequestContext) => boolean) | undefined;
+}
 
 /** What every policy may know of the route that a request matched. Doors keep what only they need in types of their own. */
 export interface Route {
@@ -8,7 +26,10 @@ export interface Route {
   readonly door: Door;
   /** The path pattern as written. */
   readonly path: string;
+  readonly requirement: Requirement;
   readonly maxBodyBytes: number;
   /** The body is passed on as it comes instead of being read, above this many bytes or when its length is not known. */
   readonly bufferBytes: number;
+  /** How much its requests matter under load; left out where each operation has a criticality of its own. */
+  readonly criticality?: Criticality | undefined;
 }

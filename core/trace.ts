@@ -8,7 +8,10 @@ export interface Span {
   readonly spanId: string;
   /** Recorded here: only then is it worth describing. */
   readonly sampled: boolean;
-  /** W3C trace-flags to send on: bit 0 sampled, bit 1 random trace id. Bit 0 may be set where nothing is recorded here. */
+  /**
+   * W3C trace-flags to send on: bit 0 sampled, bit 1 random trace id; above them, what other propagation has (bit 8, B3's
+   * debug). Bit 0 may be set where nothing is recorded here.
+   */
   readonly flags: number;
   /** The W3C `tracestate` to send on, if the caller's was valid. */
   readonly traceState: string | undefined;

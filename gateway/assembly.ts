@@ -1,7 +1,10 @@
 import { systemClock } from '#core/clock.ts';
 import { silentLogger } from '#core/log.ts';
 import { noMeter } from '#core/meter.ts';
-import type { Load } from '#policies/overload/overload.ts';
+import type { SharedStore } from '#core/shared-store.ts';
+import { Auth } from '#policies/auth/auth.ts';
+import { LoadShedder } from '#policies/overload/load-shedder.ts';
+import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
 import { placePolicies } from './module-policies.ts';
@@ -14,12 +17,21 @@ import type { GatewayRoutes } from './routing/routing.ts';
 /** A project put together: everything a request meets between the listener and the wire. Connects nothing yet. */
 export interface Assembly {
   readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly auth: Auth;
   /** Missing where no module brings SDL. */
   readonly execution: Execution | undefined;
   readonly routes: GatewayRoutes;
   readonly stages: readonly Stage[];
   /** Gives the upstreams that were running before their settings of this project. To be called once, when it takes over. */
   readonly takeOver: () => void;
+}
+
+export interface AssemblySurroundings extends Surroundings {
+  readonly load: LoadShedder;
+  /** What instances share; undefined where each is on its own. */
+  readonly store: SharedStore | undefined;
+  /** Processes that are one gateway: without a store each enforces its share of every limit. */
+  readonly workers: number;
 }
 
 /**
@@ -29,18 +41,33 @@ export interface Assembly {
  * @throws {ModuleError} with everything in the modules that does not fit together
  * @throws {ProblemsError} with routes that cannot be told apart, policies without a place, and TLS files that cannot be read
  */
-export function assemble(project: Project, surroundings: Surroundings, load: Load, running?: Assembly): Assembly {
+export function assemble(project: Project, surroundings: AssemblySurroundings, running?: Assembly): Assembly {
   const { loaded, modules } = project;
   const { config, sources } = loaded;
   const { upstreams, settle } = connectUpstreams(project, surroundings, running);
   // Modules may bring nothing but REST.
   const graphql = modules.some(({ documents }) => documents.length > 0);
   const execution = graphql ? (running?.execution ?? createExecution(modules, upstreams)) : undefined;
-  const routes = buildRoutes(config, upstreams, graphql, (index) => sources.of(['routes', index]));
-  const placed = placePolicies(requestStages(config, routes, load), modules);
+  const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]));
+  const layers = upstreamLayers.map(({ layer }) => layer);
+  const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
+  const auth = new Auth(
+    config.auth,
+    config.consumers,
+    { clock: surroundings.clock, store: surroundings.store, upstream },
+    running?.auth,
+  );
+  const placed = placePolicies(requestStages(config, routes, surroundings.load, auth.verifiers), modules);
   const found = [...tieProblems(routes), ...placed.problems];
   if (found.length > 0) throw new ProblemsError(found);
-  return { upstreams, execution, routes, stages: placed.stages, takeOver: () => settle.forEach((apply) => apply()) };
+  return {
+    upstreams,
+    auth,
+    execution,
+    routes,
+    stages: placed.stages,
+    takeOver: () => settle.forEach((apply) => apply()),
+  };
 }
 
 /** The upstreams of a project, and what is to be done to those that are running already. */
@@ -68,5 +95,13 @@ function connectUpstreams({ loaded, modules }: Project, surroundings: Surroundin
 
 /** The same to look at rather than to run: nothing is logged or measured. */
 export function inspect(project: Project): Assembly {
-  return assemble(project, { clock: systemClock, log: silentLogger, meter: noMeter, propagate() {} }, { inFlight: 0 });
+  return assemble(project, {
+    clock: systemClock,
+    log: silentLogger,
+    meter: noMeter,
+    propagate() {},
+    load: new LoadShedder(project.loaded.config.listen, noMeter),
+    store: undefined,
+    workers: 1,
+  });
 }

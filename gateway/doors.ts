@@ -1,17 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
+import type { DebugLog } from '#core/debug.ts';
 import { WeirError } from '#core/errors.ts';
 import type { GraphqlDoor } from './graphql/door.ts';
 import type { Doors } from './http/pipeline.ts';
 import { passThrough, passUpgrade } from './rest/door.ts';
 import { RestRoute } from './rest/route.ts';
+import { debugRequest } from './telemetry/debug-log.ts';
 
 /** Leads a request that has passed all stages to where its route says. */
-export function createDoors(graphql: GraphqlDoor | undefined): Doors {
+export function createDoors(graphql: GraphqlDoor | undefined, debug: DebugLog): Doors {
   return {
     dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean {
       const { route } = context;
+      if (debug.on) debugRequest(debug, context);
       if (route instanceof RestRoute) passThrough(context, route, request, response);
       else if (route?.door === 'graphql') graphql?.handle(context);
       else return true;
@@ -23,9 +26,10 @@ export function createDoors(graphql: GraphqlDoor | undefined): Doors {
       request: IncomingMessage,
       socket: Socket,
       head: Buffer,
-      switched: () => void,
+      switched: (leave?: () => void) => void,
     ): void {
       const { route } = context;
+      if (debug.on) debugRequest(debug, context);
       if (route instanceof RestRoute) {
         passUpgrade(context, route, request, socket, head, switched);
       } else if (route?.door === 'graphql' && graphql) {

@@ -1,7 +1,9 @@
 import type { AddressInfo } from 'node:net';
+import { systemClock } from '#core/clock.ts';
 import { AdminServer } from './admin/server.ts';
 import type { Assembly } from './assembly.ts';
 import type { Control } from './control/control.ts';
+import { LocalControl } from './control/local-control.ts';
 import { Instance, type InstanceOptions } from './instance.ts';
 import type { Project } from './project.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
@@ -12,8 +14,24 @@ export interface Addresses {
   readonly admin: AddressInfo;
 }
 
+/** A gateway as whoever started it sees it, whether it is one process or several. */
+export interface Startable {
+  /** What is running now. */
+  readonly project: Project;
+  readonly assembly: Assembly;
+  readonly telemetry: Telemetry;
+  readonly control: Control;
+  /** @throws {Error} when an address cannot be listened at; nothing is left open then */
+  start(): Promise<Addresses>;
+  /** Stops without losing a request; `drainDelayMs` stands in for `listen.drainDelay`. */
+  stop(drainDelayMs?: number): Promise<void>;
+  /** Ends whatever would outlive this process, at once. */
+  abort(): void;
+}
+
 /** A gateway in one process: the instance that serves, and the listener for its operators. */
-export class Gateway {
+export class Gateway implements Startable {
+  readonly control: Control;
   readonly #instance: Instance;
   readonly #admin: AdminServer;
 
@@ -23,7 +41,8 @@ export class Gateway {
    */
   constructor(project: Project, options: InstanceOptions = {}) {
     this.#instance = new Instance(project, options);
-    this.#admin = new AdminServer(project.loaded.config.admin, this.#instance.control);
+    this.control = new LocalControl(this.#instance, systemClock);
+    this.#admin = new AdminServer(project.loaded.config.admin, this.control, this.telemetry.log);
   }
 
   get project(): Project {
@@ -38,11 +57,6 @@ export class Gateway {
     return this.#instance.telemetry;
   }
 
-  get control(): Control {
-    return this.#instance.control;
-  }
-
-  /** @throws {Error} when an address cannot be listened at; nothing is left open then */
   async start(): Promise<Addresses> {
     try {
       const admin = await this.#admin.listen();
@@ -60,6 +74,8 @@ export class Gateway {
     await this.#admin.close();
     await this.telemetry.shutdown();
   }
+
+  abort(): void {}
 }
 
 /** An address as a URL, for people and for the log. */

@@ -1,6 +1,6 @@
 /** For teams that start a gateway from code, in tests of their own modules above all. */
-import { Gateway, urlOf } from './gateway.ts';
-import { listen } from './lifecycle.ts';
+import { urlOf } from './gateway.ts';
+import { createGateway, listen } from './lifecycle.ts';
 import { openProject, type ProjectOptions } from './project.ts';
 
 export interface RunningGateway {
@@ -19,7 +19,7 @@ export interface RunningGateway {
  * @throws {ProblemsError} with whatever else keeps it from listening
  */
 export async function startGateway(options: ProjectOptions): Promise<RunningGateway> {
-  const gateway = new Gateway(await openProject(options));
+  const gateway = createGateway(await openProject(options));
   const { address, admin } = await listen(gateway);
   return { url: urlOf(address), adminUrl: urlOf(admin), stop: () => gateway.stop() };
 }

@@ -1,10 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
-import type { Load } from '#policies/overload/overload.ts';
-import type { Surroundings, Upstream } from '#upstreams/upstream.ts';
-import { assemble, type Assembly } from './assembly.ts';
-import type { Control } from './control/control.ts';
+import { silentLogger } from '#core/log.ts';
+import { watchEventLoop } from '#policies/overload/event-loop.ts';
+import { LoadShedder } from '#policies/overload/load-shedder.ts';
+import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
+import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
 import { createGraphqlDoor, type GraphqlDoor } from './graphql/door.ts';
 import { readExamples } from './graphql/examples.ts';
@@ -14,8 +15,12 @@ import { Pipeline } from './http/pipeline.ts';
 import { errorPages } from './pages/error-pages.ts';
 import type { Project } from './project.ts';
 import { documentPhases } from './pipeline.ts';
-import { LocalControl } from './control/local-control.ts';
+import { ProcessControl } from './control/process-control.ts';
 import { Readiness } from './control/readiness.ts';
+import type { Prepared } from './control/reload.ts';
+import { ProblemsError } from './problems.ts';
+import { RunningUpstreams } from './running-upstreams.ts';
+import { RedisStore } from './redis/redis-store.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { version } from './version.ts';
 import { observeUpstreams } from './upstream-metrics.ts';
@@ -23,6 +28,8 @@ import { observeUpstreams } from './upstream-metrics.ts';
 export interface InstanceOptions {
   /** Where log lines go instead of stdout. */
   readonly logDestination?: { write(line: string): void } | undefined;
+  /** Of one of several processes that are one gateway: which it is, and what another has found of the health of endpoints. */
+  readonly worker?: { readonly index: number; readonly count: number; readonly verdicts: HealthVerdicts };
 }
 
 /** The longest that requests in flight may take to finish once nothing new is accepted. */
@@ -32,16 +39,18 @@ const finishTimeoutMs = 30_000;
 export class Instance {
   readonly telemetry: Telemetry;
   readonly readiness = new Readiness();
-  readonly control: Control;
-  readonly #load: Load = { inFlight: 0 };
-  readonly #surroundings: Surroundings;
+  /** What operators see of this process and hold in it. */
+  readonly operations: ProcessControl;
+  readonly #load: LoadShedder;
+  readonly #surroundings: AssemblySurroundings;
+  readonly #store: RedisStore | undefined;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
-  /** Those of former configurations too, as long as requests of theirs are under way. */
-  readonly #upstreams = new Set<Upstream>();
+  readonly #running = new RunningUpstreams();
   #project: Project;
   #assembly: Assembly;
   #started = false;
+  #unwatch = () => {};
 
   /**
    * Builds everything and connects nothing.
@@ -50,14 +59,28 @@ export class Instance {
   constructor(project: Project, options: InstanceOptions = {}) {
     this.#project = project;
     const { config } = project.loaded;
+    const { logDestination: destination, worker } = options;
     this.telemetry = createTelemetry(config.telemetry, {
-      destination: options.logDestination,
+      destination,
       resource: { 'service.version': version },
+      worker: worker?.index,
     });
     const { telemetry } = this;
-    const { log, meter, propagate } = telemetry;
-    this.#surroundings = { clock: systemClock, log, meter, propagate };
-    this.#assembly = assemble(project, this.#surroundings, this.#load);
+    const { debug, log, meter, propagate } = telemetry;
+    this.#load = new LoadShedder(config.listen, meter);
+    this.#store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
+    this.#surroundings = {
+      clock: systemClock,
+      log,
+      meter,
+      propagate,
+      debug,
+      load: this.#load,
+      store: this.#store,
+      workers: worker?.count ?? 1,
+      ...(worker && { verdicts: worker.verdicts }),
+    };
+    this.#assembly = assemble(project, this.#surroundings);
     const { execution } = this.#assembly;
     observeUpstreams(meter, () => this.#assembly.upstreams.values());
     this.#graphql =
@@ -69,6 +92,8 @@ export class Instance {
         clock: systemClock,
         log,
         meter,
+        load: this.#load,
+        refusals: telemetry.refusals,
         examples: readExamples(project.modulesDir),
       });
     this.#host = new HttpHost(this.#pipeline(), {
@@ -76,17 +101,18 @@ export class Instance {
       arrivals: {
         clock: systemClock,
         addresses: new ClientAddresses(config.listen.trustedProxies),
-        bodyTimeoutMs: config.listen.bodyTimeout,
+        bodyPace: { timeoutMs: config.listen.bodyTimeout, minBytesPerSecond: config.listen.minBytesPerSecond },
         startServerSpan: (request) => telemetry.startServerSpan(request),
       },
       load: this.#load,
       pages: errorPages(),
       log,
-      connections: this.telemetry.connections,
+      telemetry,
       begun: (context) => this.telemetry.begun(context),
       settled: (context) => this.#settled(context),
     });
-    this.control = new LocalControl(this, systemClock);
+    // What operators do in several processes is written down once.
+    this.operations = new ProcessControl(this, systemClock, worker ? silentLogger : log);
   }
 
   /** What is running now. */
@@ -98,41 +124,45 @@ export class Instance {
     return this.#assembly;
   }
 
+  get load(): LoadShedder {
+    return this.#load;
+  }
+
   /**
-   * Lets another configuration of the same modules take over, from the next request on. What is under way stays in the
-   * pipeline it came into; upstreams of the same name keep their connections, breaker, health and counters.
+   * Builds another configuration of the same modules beside the one that serves. When it takes over, what is under way stays
+   * in the pipeline it came into; upstreams of the same name keep their connections, breaker, health and counters.
    * @throws {ModuleError | ProblemsError} with all that does not fit together; nothing has changed then
    */
-  replace(project: Project): void {
+  prepare(project: Project): Prepared {
+    if (this.readiness.phase === 'draining' || this.readiness.phase === 'stopped')
+      throw new ProblemsError(['The gateway is stopping, so it takes no other configuration any more.']);
+    const next = assemble(project, this.#surroundings, this.#assembly);
+    return { commit: () => this.#switchTo(project, next), discard() {} };
+  }
+
+  #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
-    const next = assemble(project, this.#surroundings, this.#load, former);
     next.takeOver();
     this.#graphql?.configure(project.loaded.config.graphql);
     this.#project = project;
     this.#assembly = next;
+    this.operations.settle();
     const gone = [...former.upstreams.values()].filter((upstream) => next.upstreams.get(upstream.name) !== upstream);
-    this.#host.switchTo(this.#pipeline()).retire(() => gone.forEach((upstream) => this.#discard(upstream)));
-    if (this.#started) this.#startUpstreams();
+    this.#host.switchTo(this.#pipeline()).retire(this.#running.retire(gone));
+    if (this.#started) this.#startAssembly();
   }
 
   #pipeline(): Pipeline {
-    return new Pipeline(this.#assembly.stages, createDoors(this.#graphql));
+    return new Pipeline(this.#assembly.stages, createDoors(this.#graphql, this.telemetry.debug));
   }
 
-  #startUpstreams(): void {
-    for (const upstream of this.#assembly.upstreams.values()) {
-      if (this.#upstreams.has(upstream)) continue;
-      this.#upstreams.add(upstream);
-      upstream.start();
-    }
-  }
-
-  #discard(upstream: Upstream): void {
-    this.#upstreams.delete(upstream);
-    void upstream.destroy();
+  #startAssembly(): void {
+    this.#assembly.auth.start();
+    this.#running.start(this.#assembly.upstreams.values());
   }
 
   #settled(context: RequestContext): void {
+    this.#assembly.auth.sessions.leave(context);
     this.telemetry.settled(context, systemClock.monotonicMs() - context.startedMs);
   }
 
@@ -140,7 +170,9 @@ export class Instance {
   async start(): Promise<AddressInfo> {
     const address = await this.#host.listen();
     this.#started = true;
-    this.#startUpstreams();
+    this.#store?.start();
+    this.#unwatch = watchEventLoop((lagMs, elapsedMs) => this.#load.sample(lagMs, elapsedMs));
+    this.#startAssembly();
     this.readiness.phase = 'ready';
     return address;
   }
@@ -156,8 +188,11 @@ export class Instance {
     // Subscriptions and WebSockets say goodbye first; the host cuts off what has not left.
     await this.#graphql?.close();
     await this.#host.close(finishTimeoutMs);
+    this.#unwatch();
     this.readiness.phase = 'stopped';
-    const upstreams = new Set([...this.#upstreams, ...this.#assembly.upstreams.values()]);
-    await Promise.all([...upstreams].map((upstream) => upstream.destroy()));
+    this.operations.stop();
+    await this.#running.destroy();
+    await this.#assembly.auth.stop();
+    this.#store?.stop();
   }
 }

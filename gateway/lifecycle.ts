@@ -1,6 +1,8 @@
 import { isatty } from 'node:tty';
 import { systemClock } from '#core/clock.ts';
-import type { Addresses, Gateway } from './gateway.ts';
+import { Gateway, type Addresses, type Startable } from './gateway.ts';
+import { Fleet } from './fleet/fleet.ts';
+import { workersOf } from './fleet/share.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
 
@@ -14,10 +16,19 @@ interface AddressError extends Error {
 }
 
 /**
+ * One process, or as many as `listen.workers` says.
+ * @throws {ModuleError | ProblemsError} with all that does not fit together
+ */
+export function createGateway(project: Project): Startable {
+  const workers = workersOf(project.loaded.config.listen);
+  return workers === 1 ? new Gateway(project) : new Fleet(project, workers);
+}
+
+/**
  * Lets a gateway listen.
  * @throws {ProblemsError} when one of its two addresses cannot be had; nothing is left open then
  */
-export async function listen(gateway: Gateway): Promise<Addresses> {
+export async function listen(gateway: Startable): Promise<Addresses> {
   try {
     return await gateway.start();
   } catch (error) {
@@ -31,10 +42,11 @@ export async function listen(gateway: Gateway): Promise<Addresses> {
 const sameSignalMs = 500;
 
 /**
- * Loads the file again at each SIGHUP, as servers do since inetd. Waits for SIGTERM or SIGINT and stops the gateway without losing a request. A second signal ends the process at once.
+ * Loads the file again at each SIGHUP, as servers do since inetd. Waits for SIGTERM or SIGINT and stops the gateway without
+ * losing a request. A second signal ends the process at once.
  * From a terminal nobody watches `/readyz`, so there Ctrl-C leaves the drain delay out.
  */
-export async function untilSignal(gateway: Gateway): Promise<void> {
+export async function untilSignal(gateway: Startable): Promise<void> {
   process.on('SIGHUP', () => void gateway.control.reload());
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     let sinceMs: number | undefined;
@@ -43,6 +55,7 @@ export async function untilSignal(gateway: Gateway): Promise<void> {
         sinceMs = systemClock.monotonicMs();
         resolve(name);
       } else if (systemClock.monotonicMs() - sinceMs > sameSignalMs) {
+        gateway.abort();
         process.exit(name === 'SIGINT' ? 130 : 143);
       }
     };

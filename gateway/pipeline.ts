@@ -1,17 +1,21 @@
 import type { Policy } from '#core/policy.ts';
+import { authenticate, type Verifiers } from '#policies/auth/authenticate.ts';
+import { authorize } from '#policies/auth/authorize.ts';
 import { body } from '#policies/body/body.ts';
 import { cors } from '#policies/cors/cors.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
 import { checkDocument } from '#policies/document-limits/document-limits.ts';
 import { checkTokens } from '#policies/document-limits/tokens.ts';
 import { guard } from '#policies/guard/guard.ts';
-import { overload, type Load } from '#policies/overload/overload.ts';
+import type { LoadShedder } from '#policies/overload/load-shedder.ts';
+import { overload, shed } from '#policies/overload/overload.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
 import { balancer } from '#upstreams/layers/balancer.ts';
 import { breaker } from '#upstreams/layers/breaker.ts';
 import { bulkhead } from '#upstreams/layers/bulkhead.ts';
 import { collapse } from '#upstreams/layers/collapse.ts';
+import { debug } from '#upstreams/layers/debug.ts';
 import { deadline } from '#upstreams/layers/deadline.ts';
 import { identity } from '#upstreams/layers/identity.ts';
 import { meter } from '#upstreams/layers/meter.ts';
@@ -29,13 +33,18 @@ export interface Stage {
 }
 
 /** The stages of a request, by whichever door it came: REST, GraphQL, each WebSocket upgrade. Cheap refusals come first. */
-export function requestStages(config: GatewayConfig, routes: GatewayRoutes, load: Load): readonly Stage[] {
+export function requestStages(
+  config: GatewayConfig,
+  routes: GatewayRoutes,
+  load: LoadShedder,
+  verifiers: Verifiers,
+): readonly Stage[] {
   const crossOrigin = cors(config.cors);
   return [
     {
       name: 'overload',
-      policy: overload(load, config.listen.maxInFlight),
-      why: 'a refusal must cost less than what it refuses, so the fullest gateway does the least',
+      policy: overload(load),
+      why: 'a refusal must cost less than what it refuses: the host asks the same before it makes anything of a request',
     },
     { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
     {
@@ -48,6 +57,17 @@ export function requestStages(config: GatewayConfig, routes: GatewayRoutes, load
       policy: crossOrigin,
       why: 'a preflight ends here, and every later error must carry the CORS headers or scripts cannot read it',
     },
+    {
+      name: 'shed',
+      policy: shed(load),
+      why: 'the first that knows how much the request matters; below CORS, so that scripts can read when to come back',
+    },
+    {
+      name: 'authenticate',
+      policy: authenticate(verifiers),
+      why: 'after preflights, which carry no credentials; before whatever depends on who is asking',
+    },
+    { name: 'authorize', policy: authorize, why: 'who may not come in is not waited for' },
     { name: 'deadline', policy: clientDeadline, why: 'the clock runs before the first thing that may wait: the body' },
     {
       name: 'body',
@@ -86,5 +106,6 @@ export const upstreamLayers: readonly { readonly layer: Layer; readonly why: str
   },
   { layer: bulkhead, why: 'above the balancer: it bounds the upstream as a whole, whichever endpoint is chosen' },
   { layer: balancer, why: 'one choice per attempt, so that a retry goes elsewhere' },
-  { layer: attemptTimeout, why: 'innermost: times one endpoint, and stamps what is different for each attempt' },
+  { layer: attemptTimeout, why: 'times one endpoint, and stamps what is different for each attempt' },
+  { layer: debug, why: 'innermost: shows an attempt as it goes on the wire, where an operator asked to see it' },
 ];

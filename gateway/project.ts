@@ -41,6 +41,22 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
 }
 
 /**
+ * The project that another process of the same gateway runs, whatever its file says by now.
+ * @throws {ConfigError} with all problems of the configuration
+ * @throws {ModuleError} when the modules cannot be loaded
+ */
+export async function joinProject({ loaded, modulesDir, options }: RunningProject): Promise<Project> {
+  const modules = modulesDir === undefined ? [] : await loadModules(modulesDir);
+  const raw = readConfigFile({ file: loaded.file, text: loaded.text, env: options.env });
+  return { loaded: resolveConfig(raw, defaultsOf(modules)), modules, modulesDir, options };
+}
+
+/** Of a project, what makes another process open the same one: plain data. */
+export interface RunningProject extends Pick<Project, 'modulesDir' | 'options'> {
+  readonly loaded: Pick<LoadedConfig, 'file' | 'text' | 'hash'>;
+}
+
+/**
  * The same project with its file as it is now. Modules stay as they were loaded, since code cannot be unloaded.
  * @param text instead of the file's
  * @throws {ConfigError} with all problems of the configuration

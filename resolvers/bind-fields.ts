@@ -2,9 +2,11 @@ import { isEnumType, isObjectType, isScalarType, type GraphQLSchema } from 'grap
 import type { ResolverMap } from '#schema/build.ts';
 import { upstreamOf } from '#schema/directives.ts';
 import type { Problem } from '#schema/problem.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
 import type { ExecutionContext } from './execution-context.ts';
+import { StandIns } from './fallback.ts';
 import { loaderProblem } from './field-problems.ts';
-import { functionField, loadField, mutationField, optionalField, type ModuleFunction } from './fields.ts';
+import { functionField, loadField, mutationField, standInField, type ModuleFunction } from './fields.ts';
 import { isLoad } from './load.ts';
 import type { ModuleRuntime } from './runtime.ts';
 import { subscriptionField } from './subscription.ts';
@@ -20,7 +22,12 @@ export interface BoundFields {
 type Bound = object | Problem;
 
 /** Puts what the modules wrote behind the fields of the schema, made ready to run. */
-export function bindFields(schema: GraphQLSchema, modules: readonly ModuleRuntime[]): BoundFields {
+export function bindFields(
+  schema: GraphQLSchema,
+  modules: readonly ModuleRuntime[],
+  upstreams: ReadonlyMap<string, Upstream>,
+): BoundFields {
+  const standIns = new StandIns(schema, modules, upstreams);
   const resolvers: Record<string, Record<string, object>> = {};
   const problems: Problem[] = [];
   const answeredBy = new Map<string, ModuleRuntime>();
@@ -34,7 +41,7 @@ export function bindFields(schema: GraphQLSchema, modules: readonly ModuleRuntim
       for (const [name, value] of Object.entries(members)) {
         const path = `${typeName}.${name}`;
         const other = answeredBy.get(path);
-        const bound = other ? resolvedTwice(path, runtime, other) : bindField(schema, runtime, path, value);
+        const bound = other ? resolvedTwice(path, runtime, other) : bindField(schema, runtime, standIns, path, value);
         answeredBy.set(path, runtime);
         if ('fix' in bound) problems.push(bound);
         else (resolvers[typeName] ??= {})[name] = bound;
@@ -44,7 +51,13 @@ export function bindFields(schema: GraphQLSchema, modules: readonly ModuleRuntim
   return { resolvers, answeredBy, problems };
 }
 
-function bindField(schema: GraphQLSchema, runtime: ModuleRuntime, path: string, value: unknown): Bound {
+function bindField(
+  schema: GraphQLSchema,
+  runtime: ModuleRuntime,
+  standIns: StandIns,
+  path: string,
+  value: unknown,
+): Bound {
   const { where, module } = runtime;
   const [typeName, name] = path.split('.') as [string, string];
   const type = schema.getType(typeName);
@@ -59,6 +72,8 @@ function bindField(schema: GraphQLSchema, runtime: ModuleRuntime, path: string, 
     return { where, message, fix: `correct the name (${known}), or add the field in SDL` };
   }
   const upstream = upstreamOf(schema, field);
+  const standIn = upstream && standIns.of(typeName, field, upstream);
+  if (standIn && 'fix' in standIn) return standIn;
   if (isLoad(value)) {
     const problem = loaderProblem(runtime, path, field, value.loader, upstream);
     if (problem) return problem;
@@ -76,7 +91,7 @@ function bindField(schema: GraphQLSchema, runtime: ModuleRuntime, path: string, 
     ? loadField(value, runtime)
     : functionField(value as ModuleFunction, runtime, upstream?.name);
   const made = type === schema.getMutationType() ? mutationField(resolve) : resolve;
-  return upstream?.optional === true ? optionalField(made, upstream.name) : made;
+  return standIn ? standInField(made, standIn) : made;
 }
 
 function resolvedTwice(path: string, runtime: ModuleRuntime, other: ModuleRuntime): Problem {

@@ -1,6 +1,7 @@
 import { responsePathAsArray, type GraphQLResolveInfo } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import type { StandIn } from './fallback.ts';
 import { ModuleScope, type ModuleRuntime } from './runtime.ts';
 
 /** The `contextValue` of a GraphQL operation: its request, and each module's view of it, made when first used. */
@@ -27,13 +28,22 @@ export class ExecutionContext {
   }
 
   /**
-   * Takes null for an optional field that failed, and notes it.
+   * Takes the stand-in of a field that failed, and notes it.
    * @throws what is not the fault of an upstream
    */
-  degrade(error: unknown, upstream: string, info: GraphQLResolveInfo): null {
+  degrade(error: unknown, { upstream, value, served }: StandIn, info: GraphQLResolveInfo): unknown {
     if (!(error instanceof WeirError) || error.fault !== 'upstream') throw error;
-    const note = { path: responsePathAsArray(info.path), code: error.code, upstream: error.upstream ?? upstream };
-    (this.request.degraded ??= []).push(note);
-    return null;
+    const { request } = this;
+    (request.degraded ??= []).push({
+      path: responsePathAsArray(info.path),
+      code: error.code,
+      upstream: error.upstream ?? upstream,
+      ...(served && { fallback: true }),
+    });
+    if (served) {
+      request.fallback = true;
+      served.add(1);
+    }
+    return value;
   }
 }

@@ -7,6 +7,7 @@ import type { Upstream } from '#upstreams/upstream.ts';
 import { bindFields } from './bind-fields.ts';
 import { ExecutionContext } from './execution-context.ts';
 import { unanswered, upstreamProblems } from './field-problems.ts';
+import { guardFields, readDemands, type Demands } from './guard-fields.ts';
 import { ModuleError } from './module-error.ts';
 import type { Module } from './module.ts';
 import { ModuleRuntime, whereIs } from './runtime.ts';
@@ -15,6 +16,8 @@ import { schemaOf } from './schema-of.ts';
 /** The modules as one executable schema, and what makes a request's context for it. */
 export interface Execution {
   readonly schema: GraphQLSchema;
+  /** What its fields ask of who reads them. */
+  readonly demands: Demands;
   readonly contextFor: (request: RequestContext) => ExecutionContext;
 }
 
@@ -32,12 +35,16 @@ export function createExecution(
   const runtimes = modules.flatMap((module) => startModule(module, upstreams, clock, problems) ?? []);
   const { schema, problems: inSdl } = schemaOf(modules);
   if (!schema) throw new ModuleError([...problems, ...inSdl]);
-  const { resolvers, answeredBy, problems: misfits } = bindFields(schema, runtimes);
+  const { resolvers, answeredBy, problems: misfits } = bindFields(schema, runtimes, upstreams);
   problems.push(...upstreamProblems(schema, upstreams), ...misfits);
   // What a module that did not start would have answered is no further problem.
   if (runtimes.length === modules.length) problems.push(...unanswered(schema, answeredBy));
+  const { demands, problems: unusable } = readDemands(schema);
+  problems.push(...unusable);
   if (problems.length > 0) throw new ModuleError(problems);
-  return { schema: makeExecutable(schema, resolvers), contextFor: (request) => new ExecutionContext(request) };
+  const executable = makeExecutable(schema, resolvers);
+  guardFields(executable, demands);
+  return { schema: executable, demands, contextFor: (request) => new ExecutionContext(request) };
 }
 
 function startModule(

@@ -84,7 +84,8 @@ function fieldsOf(schema: GraphQLSchema) {
     );
 }
 
-function placeOf({ astNode, name }: Field): string {
+/** Where SDL says it. */
+export function placeOf({ astNode, name }: Field): string {
   const loc = astNode?.loc;
   return loc ? `${loc.source.name}:${loc.startToken.line}` : name;
 }

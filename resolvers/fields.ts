@@ -2,6 +2,7 @@ import type { GraphQLFieldResolver, GraphQLResolveInfo } from 'graphql';
 import type { Key } from '#upstreams/loaders/loader.ts';
 import { untilCancelled } from '#upstreams/cancelled.ts';
 import type { ExecutionContext } from './execution-context.ts';
+import type { StandIn } from './fallback.ts';
 import type { Load } from './load.ts';
 import type { ModuleRuntime, ModuleScope } from './runtime.ts';
 
@@ -35,14 +36,14 @@ export function functionField(run: ModuleFunction, module: ModuleRuntime, upstre
   };
 }
 
-/** Null and a note in place of an error, where an upstream is at fault. */
-export function optionalField(resolve: FieldResolver, upstream: string): FieldResolver {
+/** The stand-in and a note in place of an error, where an upstream is at fault. */
+export function standInField(resolve: FieldResolver, standIn: StandIn): FieldResolver {
   return (parent, args, context, info) => {
     try {
       const result = resolve(parent, args, context, info);
-      return isPromise(result) ? result.catch((error: unknown) => context.degrade(error, upstream, info)) : result;
+      return isPromise(result) ? result.catch((error: unknown) => context.degrade(error, standIn, info)) : result;
     } catch (error) {
-      return context.degrade(error, upstream, info);
+      return context.degrade(error, standIn, info);
     }
   };
 }

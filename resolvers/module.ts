@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { Criticality } from '#core/criticality.ts';
 import type { Policy } from '#core/policy.ts';
 import type { Sdl } from '#schema/sdl.ts';
 import type { Clients } from '#upstreams/client/client.ts';
@@ -22,7 +23,11 @@ export interface RouteInput {
   rewrite?: string;
   timeout?: string;
   maxBodyBytes?: string;
+  /** The answer where the upstream fails; see docs/resilience.md. */
+  fallback?: { status?: number; body?: unknown; headers?: Record<string, string> };
   replaces?: string;
+  /** What is refused first when not all requests can be served: `sheddable`, then `default`, then `critical`. Default `default`. */
+  criticality?: Criticality;
 }
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */

@@ -3,6 +3,8 @@ import {
   buildASTSchema,
   getDirectiveValues,
   GraphQLError,
+  isInterfaceType,
+  isObjectType,
   validateSchema,
   visit,
   type ConstDirectiveNode,
@@ -24,7 +26,7 @@ export interface BuiltSchema {
 export function buildTypes(merged: MergedSdl): BuiltSchema {
   const schema = buildASTSchema(merged.document, { assumeValidSDL: true });
   const correct = 'correct the SDL';
-  const errors = [...validateSchema(schema), ...misusedDirectives(merged, schema)];
+  const errors = [...validateSchema(schema), ...misusedDirectives(merged, schema), ...misplacedCriticality(schema)];
   return { schema, problems: errors.map((error) => merged.problem(error, correct)) };
 }
 
@@ -48,6 +50,20 @@ function misusedDirectives({ document }: MergedSdl, schema: GraphQLSchema): Grap
     },
   });
   return errors;
+}
+
+/** Operations are let in or refused as a whole, so below the root the directive would do nothing. */
+function misplacedCriticality(schema: GraphQLSchema): GraphQLError[] {
+  const roots = new Set<unknown>([schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]);
+  return Object.values(schema.getTypeMap()).flatMap((type) => {
+    if (roots.has(type) || !(isObjectType(type) || isInterfaceType(type))) return [];
+    return Object.values(type.getFields()).flatMap(({ name, astNode }) => {
+      const node = astNode?.directives?.find((directive) => directive.name.value === 'criticality');
+      if (!node) return [];
+      const message = `@criticality is on ${type.name}.${name}, but only root fields have one: those of Query, Mutation and Subscription`;
+      return [new GraphQLError(message, { nodes: node })];
+    });
+  });
 }
 
 /** By type, by field: what runs behind it. Scalars and enums stand whole. */

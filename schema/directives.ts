@@ -1,4 +1,11 @@
-import { getDirectiveValues, type GraphQLField, type GraphQLSchema } from 'graphql';
+import {
+  getDirectiveValues,
+  type ConstDirectiveNode,
+  type GraphQLDirective,
+  type GraphQLField,
+  type GraphQLSchema,
+} from 'graphql';
+import type { Criticality } from '#core/criticality.ts';
 
 /** `@upstream` as written on a field. */
 export interface UpstreamField {
@@ -7,6 +14,8 @@ export interface UpstreamField {
   readonly batch: number | undefined;
   readonly optional: boolean;
   readonly staleIfError: string | undefined;
+  /** JSON, as written. */
+  readonly fallback: string | undefined;
 }
 
 /** `@listSize` as written on a field. */
@@ -22,7 +31,13 @@ type Field = GraphQLField<unknown, unknown>;
 export function upstreamOf(schema: GraphQLSchema, field: Field): UpstreamField | undefined {
   const values = valuesOf<UpstreamField>(schema, field, 'upstream');
   return (
-    values && { name: values.name!, batch: values.batch, optional: values.optional!, staleIfError: values.staleIfError }
+    values && {
+      name: values.name!,
+      batch: values.batch,
+      optional: values.optional!,
+      staleIfError: values.staleIfError,
+      fallback: values.fallback,
+    }
   );
 }
 
@@ -36,6 +51,59 @@ export function listSizeOf(schema: GraphQLSchema, field: Field): ListSize | unde
       requireOneSlicingArgument: values.requireOneSlicingArgument!,
     }
   );
+}
+
+/** `@criticality` as written on a root field. */
+export function criticalityOf(schema: GraphQLSchema, field: Field): Criticality | undefined {
+  const values = valuesOf<{ readonly level: string }>(schema, field, 'criticality');
+  return values && (values.level!.toLowerCase() as Criticality);
+}
+
+/** Some root field says how critical it is, so that operations differ. */
+export function marksCriticality(schema: GraphQLSchema): boolean {
+  const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
+  return roots.some(
+    (root) => root && Object.values(root.getFields()).some((field) => criticalityOf(schema, field) !== undefined),
+  );
+}
+
+/** What `@authenticated`, `@requiresScopes` or `@policy` asks for. */
+export type AuthDirective =
+  | { readonly kind: 'authenticated' }
+  | { readonly kind: 'scopes'; readonly scopes: readonly (readonly string[])[] }
+  | { readonly kind: 'rule'; readonly rule: string };
+
+type DirectiveBearer = { readonly directives?: readonly ConstDirectiveNode[] | undefined } | null | undefined;
+
+/** The directives about who may read, as written on a field or type, with their place. */
+export function authDirectivesOf(
+  schema: GraphQLSchema,
+  node: DirectiveBearer,
+): readonly { readonly directive: AuthDirective; readonly where: string }[] {
+  return (node?.directives ?? []).flatMap((written) => {
+    const directive = authDirective(schema, written);
+    const { loc } = written;
+    return directive ? [{ directive, where: loc ? `${loc.source.name}:${loc.startToken.line}` : 'SDL' }] : [];
+  });
+}
+
+function authDirective(schema: GraphQLSchema, written: ConstDirectiveNode): AuthDirective | undefined {
+  const definition = schema.getDirective(written.name.value);
+  if (!definition) return undefined;
+  switch (definition.name) {
+    case 'authenticated':
+      return { kind: 'authenticated' };
+    case 'requiresScopes':
+      return { kind: 'scopes', scopes: argumentsOf(definition, written).scopes as string[][] };
+    case 'policy':
+      return { kind: 'rule', rule: argumentsOf(definition, written).rule as string };
+    default:
+      return undefined;
+  }
+}
+
+function argumentsOf(definition: GraphQLDirective, written: ConstDirectiveNode): Readonly<Record<string, unknown>> {
+  return getDirectiveValues(definition, { directives: [written] }) ?? {};
 }
 
 /** Arguments that were left out and have no default are absent. */

@@ -95,9 +95,10 @@ export function mergeSdl(parts: readonly SchemaPart[]): MergedSdl {
   }
   const base = parse(new Source(readFileSync(baseUrl, 'utf8'), formatFile(baseUrl))).definitions;
   modules.set(formatFile(baseUrl), 'weir');
+  const users = [...base.filter(({ kind }) => kind === Kind.DIRECTIVE_DEFINITION), ...definitions];
   const document: DocumentNode = {
     kind: Kind.DOCUMENT,
-    definitions: [...base.filter((definition) => isUsed(definition, definitions)), ...definitions],
+    definitions: [...base.filter((definition) => isUsed(definition, users)), ...definitions],
   };
   if (problems.length === 0) {
     for (const { error, fix } of broken(document)) problems.push(locate(error, fix, modules));
@@ -105,7 +106,7 @@ export function mergeSdl(parts: readonly SchemaPart[]): MergedSdl {
   return new MergedSdl(document, problems, modules);
 }
 
-/** Of base.graphql, directives stand in every schema, types only where a module uses or extends them. */
+/** Of base.graphql, directives stand in every schema, types only where they or a module use or extend them. */
 function isUsed(base: DefinitionNode, definitions: readonly DefinitionNode[]): boolean {
   if (!('name' in base) || base.name === undefined || base.kind === Kind.DIRECTIVE_DEFINITION) return true;
   const name = base.name.value;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { loadConfig } from '#gateway/config/load.ts';
 import { lineage, parseCopy, parseDockerfile, parseExec } from './support/dockerfile.ts';
 import { runProgram, startProgram, type RunningProgram } from './support/program.ts';
 import { deadUrl } from './support/upstream.ts';
@@ -23,6 +24,8 @@ interface Manifest {
 
 interface Service {
   readonly image?: string;
+  readonly profiles?: readonly string[];
+  readonly secrets?: readonly string[];
   readonly build?: { readonly context: string; readonly target: string };
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -38,17 +41,19 @@ interface GatewayFile {
   readonly listen: { readonly host: string; readonly port: number };
   readonly admin: { readonly host: string; readonly port: number; readonly token?: string };
   readonly upstreams: Readonly<Record<string, { readonly endpoints: readonly string[] }>>;
+  readonly telemetry: { readonly serviceName: string };
 }
 
 const manifest = JSON.parse(read('package.json')) as Manifest;
 const stages = parseDockerfile(read('Dockerfile'));
 const compose = parse(read('docker-compose.yml'), { merge: true }) as {
   readonly services: Readonly<Record<string, Service>>;
+  readonly secrets: Readonly<Record<string, { readonly environment: string }>>;
 };
 const gatewayText = read('deploy/compose/gateway.yaml');
 const gatewayFile = parse(gatewayText) as GatewayFile;
 
-const services = Object.entries(compose.services);
+const services = Object.entries(compose.services).filter(([, { profiles }]) => profiles === undefined);
 const gateways = services.filter(([name]) => name.startsWith('gateway'));
 const shop = ['users', 'orders', 'catalog', 'reviews'] as const;
 
@@ -259,9 +264,13 @@ describe('docker-compose.yml', () => {
       expect(Number.parseInt(gateway.stop_grace_period ?? '0', 10)).toBeGreaterThan(35);
   });
 
-  test('keeps the admin port inside of the container', () => {
-    expect(gatewayFile.admin.host).toBe('127.0.0.1');
+  test('keeps the admin port inside of the container, unless the environment opens it, which takes a token', () => {
+    const load = (env: Record<string, string>) =>
+      loadConfig({ text: gatewayText.replace('/app/', `${root}/`), env }).config.admin;
     expect(gatewayFile.listen.host).toBe('0.0.0.0');
+    expect(load({ WEIR_ADMIN_HOST: '', WEIR_ADMIN_TOKEN: '' }).host).toBe('127.0.0.1');
+    expect(() => load({ WEIR_ADMIN_HOST: '0.0.0.0', WEIR_ADMIN_TOKEN: '' })).toThrow('admin.token');
+    expect(load({ WEIR_ADMIN_HOST: '0.0.0.0', WEIR_ADMIN_TOKEN: 'secret' }).host).toBe('0.0.0.0');
   });
 
   test.each(Object.entries(gatewayFile.upstreams))(
@@ -270,6 +279,67 @@ describe('docker-compose.yml', () => {
       expect(endpoints).toEqual([`http://${name}:${compose.services[name]?.environment?.PORT}`]);
     },
   );
+});
+
+describe('The profile monitoring of docker-compose.yml', () => {
+  const { prometheus, grafana } = compose.services as Record<'prometheus' | 'grafana', Service>;
+  const mountsOf = ({ volumes = [] }: Service) => volumes.map((volume) => volume.split(':'));
+  const scrape = parse(read('deploy/prometheus/prometheus.yml')) as {
+    readonly rule_files: readonly string[];
+    readonly scrape_configs: readonly {
+      readonly job_name: string;
+      readonly authorization: { readonly credentials_file: string };
+      readonly static_configs: readonly { readonly targets: readonly string[] }[];
+    }[];
+  };
+
+  test('adds Prometheus and Grafana, reachable from this machine alone, and nothing else', () => {
+    const added = Object.entries(compose.services).filter(([, { profiles }]) => profiles?.includes('monitoring'));
+    expect(added.map(([name]) => name)).toEqual(['prometheus', 'grafana']);
+    expect(services.length + added.length).toBe(Object.keys(compose.services).length);
+    for (const [name, { image, ports = [] }] of added) {
+      expect(image, name).toMatch(/:v?\d+\.\d+\.\d+$/);
+      expect(ports, name).toEqual([expect.stringMatching(/^127\.0\.0\.1:/)]);
+    }
+  });
+
+  test('mounts what is there, where the two look for it', () => {
+    for (const service of [prometheus, grafana]) {
+      for (const [source, , mode] of mountsOf(service)) {
+        expect(existsSync(join(root, source!)), source).toBe(true);
+        expect(mode).toBe('ro');
+      }
+    }
+    const [config, rules] = mountsOf(prometheus).map(([, target]) => target);
+    expect(prometheus.command).toContain(`--config.file=${config}`);
+    expect(scrape.rule_files.map((file) => `/etc/prometheus/${file}`)).toEqual([rules]);
+    const provider = parse(read('deploy/grafana/provisioning/dashboards/weir.yml')) as {
+      readonly providers: readonly { readonly options: { readonly path: string } }[];
+    };
+    expect(mountsOf(grafana).map(([, target]) => target)).toEqual([
+      '/etc/grafana/provisioning',
+      provider.providers[0]?.options.path,
+    ]);
+  });
+
+  test('scrapes both gateways at their admin port, with their token, as the job that the rules ask for', () => {
+    const [job] = scrape.scrape_configs;
+    expect(job?.static_configs[0]?.targets).toEqual(gateways.map(([name]) => `${name}:${gatewayFile.admin.port}`));
+    expect(job?.job_name).toBe(gatewayFile.telemetry.serviceName);
+    const [secret] = prometheus.secrets ?? [];
+    expect(job?.authorization.credentials_file).toBe(`/run/secrets/${secret}`);
+    const variable = compose.secrets[secret!]?.environment;
+    expect(gatewayFile.admin.token).toBe(`\${env.${variable}:-}`);
+  });
+
+  test('lets Grafana ask Prometheus by its name and port', () => {
+    const source = parse(read('deploy/grafana/provisioning/datasources/prometheus.yml')) as {
+      readonly datasources: readonly { readonly url: string; readonly jsonData: { readonly timeInterval: string } }[];
+    };
+    expect(source.datasources[0]?.url).toBe('http://prometheus:9090');
+    const { global } = parse(read('deploy/prometheus/prometheus.yml')) as { global: { scrape_interval: string } };
+    expect(source.datasources[0]?.jsonData.timeInterval).toBe(global.scrape_interval);
+  });
 });
 
 describe('What the containers run, run here', () => {

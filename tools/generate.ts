@@ -7,6 +7,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { documentErrors } from '#gateway/pages/document-errors.ts';
+import { dashboardFiles } from './dashboards/index.ts';
+import { metricsDocument } from './metrics/document.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const checking = process.argv.includes('--check');
@@ -24,7 +26,10 @@ const programs = [['gateway/main.ts', 'types', ...shop], ['gateway/config/genera
 /** Files of which a generator gives the text. */
 const files: Readonly<Record<string, () => string | Promise<string>>> = {
   'docs/errors.md': documentErrors,
+  'docs/metrics.md': metricsDocument,
   'schema/schema.graphql': () => run('gateway/main.ts', 'schema', ...shop),
+  'deploy/prometheus/weir.rules.yml': () => run('gateway/main.ts', 'alerts', ...shop),
+  ...dashboardFiles,
 };
 
 async function keep(path: string, text: string): Promise<void> {

@@ -6,6 +6,9 @@ import type { Surroundings } from './upstream.ts';
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
+/** What an operator may hold a breaker to, whatever the calls say. */
+export type ForcedState = 'closed' | 'open';
+
 /** Opens after `failures` in a row, none further from the one before than `within`. */
 class ConsecutiveWithin implements IBreaker {
   state = 0;
@@ -35,6 +38,9 @@ class ConsecutiveWithin implements IBreaker {
 /** A call that the breaker let through, and the period of its state in which that was. */
 export type Admission = number;
 
+/** Of a call that an operator let through: no verdict is heard on it. */
+const unjudged: Admission = -1;
+
 /**
  * The breaker of one upstream, shared by every door. cockatiel keeps its state and is told each verdict when it is known;
  * who may call is decided here, by the gateway's own clock: cockatiel would make surplus callers of its half-open state wait
@@ -49,6 +55,9 @@ export class Breaker {
   readonly #clock: Clock;
   readonly #log: Logger;
   #openedMs = 0;
+  #forced: ForcedState | undefined;
+  /** Wall clock: since when it is closed, or was opened, or an operator holds or let go of it. */
+  #changedMs: number;
   /** Changes when it opens or closes: a verdict on a call of an earlier period says nothing of this one. */
   #period = 0;
   /** Probes of this half-open period that are under way or have succeeded. */
@@ -60,6 +69,7 @@ export class Breaker {
     this.#openForMs = settings.openFor;
     this.#clock = clock;
     this.#log = log;
+    this.#changedMs = clock.epochMs();
     this.#failures = new ConsecutiveWithin(settings.failures, settings.within, clock);
     this.#policy = this.#build(undefined);
   }
@@ -91,29 +101,57 @@ export class Breaker {
       this.#period++;
       this.#probes = 0;
       this.#openedMs = this.#clock.monotonicMs();
+      this.#changedMs = this.#clock.epochMs();
       log.warn({ upstream, openForMs: this.#openForMs }, 'breaker opened');
     });
     policy.onHalfOpen(() => log.info({ upstream }, 'breaker half-open'));
     policy.onReset(() => {
       this.#period++;
+      this.#changedMs = this.#clock.epochMs();
       log.info({ upstream }, 'breaker closed');
     });
     return policy;
   }
 
+  /**
+   * Holds it to a state until it is called with undefined: open refuses every call at once, closed lets every call through
+   * whatever becomes of it. Verdicts are not heard meanwhile, so it goes on from where it was.
+   */
+  force(state: ForcedState | undefined): void {
+    if (state === this.#forced) return;
+    this.#forced = state;
+    this.#changedMs = this.#clock.epochMs();
+    this.#period++;
+    this.#probes = 0;
+  }
+
+  get forced(): ForcedState | undefined {
+    return this.#forced;
+  }
+
+  /** Wall clock milliseconds: since when it is in its state. */
+  get sinceMs(): number {
+    if (this.state !== 'half-open') return this.#changedMs;
+    const restedMs = this.#clock.monotonicMs() - this.#openedMs - this.#openForMs;
+    return Math.max(this.#changedMs, this.#clock.epochMs() - restedMs);
+  }
+
   get state(): BreakerState {
+    if (this.#forced !== undefined) return this.#forced;
     if (this.#policy.state === CircuitState.Closed) return 'closed';
     return this.restMs > 0 ? 'open' : 'half-open';
   }
 
-  /** Milliseconds until an open breaker lets a probe through. */
+  /** Milliseconds until an open breaker lets a probe through; of one that is held open, what it would say by itself. */
   get restMs(): number {
+    if (this.#forced !== undefined) return this.#forced === 'open' ? this.#openForMs : 0;
     if (this.#policy.state === CircuitState.Closed) return 0;
     return Math.max(0, this.#openedMs + this.#openForMs - this.#clock.monotonicMs());
   }
 
   /** Lets a call through, or not: half-open, no more probes at once than may still be needed to close. */
   admit(): Admission | undefined {
+    if (this.#forced !== undefined) return this.#forced === 'open' ? undefined : unjudged;
     if (this.#policy.state === CircuitState.Closed) return this.#period;
     if (this.restMs > 0 || this.#probes >= this.#successes) return undefined;
     this.#probes++;

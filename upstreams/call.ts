@@ -21,8 +21,11 @@ export type ClientStream =
       readonly request: IncomingMessage;
       readonly socket: Socket;
       readonly head: Buffer;
-      /** Called with the upstream's 101, before the sockets are joined. @returns the head that the client gets */
-      readonly switching: (headers: Headers) => Headers;
+      /**
+       * Called with the upstream's 101, before the sockets are joined, and with what says goodbye to both sides, for when
+       * the gateway stops. @returns the head that the client gets
+       */
+      readonly switching: (headers: Headers, leave: () => void) => Headers;
     };
 
 /** One call to an upstream, on its way down the layers. The call owns its headers; layers may change them. */
@@ -51,6 +54,8 @@ export interface UpstreamCall {
   identityKey: string;
   /** Set by the balancer for the attempt at hand; still set while a retry chooses another. */
   endpoint: Endpoint | undefined;
+  /** Set by the balancer once there is a retry: where attempts have failed. */
+  failed: Endpoint[] | undefined;
 }
 
 export interface CallOptions {
@@ -84,6 +89,7 @@ export function newCall(
     deadlineMs: Number.POSITIVE_INFINITY,
     identityKey: '',
     endpoint: undefined,
+    failed: undefined,
   };
 }
 

@@ -71,6 +71,17 @@ export function count(min: number, max: number) {
     .max(max);
 }
 
+/** Scheme, host and port of an HTTP service. */
+export function httpUrl() {
+  return z.url({ protocol: /^https?$/, error: 'write an http:// or https:// URL' }).refine(
+    (text) => {
+      const url = URL.parse(text);
+      return url !== null && (url.pathname === '/' || url.pathname === '') && !url.search && !url.hash && !url.username;
+    },
+    { error: 'write scheme, host and port only; paths belong to routes and modules' },
+  );
+}
+
 /** A name that other keys refer to, and that metrics, headers and logs carry. */
 export function name() {
   return z

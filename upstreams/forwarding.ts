@@ -1,3 +1,4 @@
+import type { Forwarded } from '#core/context.ts';
 import type { Span } from '#core/trace.ts';
 import type { UpstreamCall } from './call.ts';
 import type { Surroundings } from './upstream.ts';
@@ -7,11 +8,29 @@ export function appendVia(via: string | string[] | undefined): string {
   return via === undefined ? '1.1 weir' : `${String(via)}, 1.1 weir`;
 }
 
+/**
+ * RFC 7239: the same as the `X-Forwarded-*` fields say, in one. What is known of the first hop stands with it, where those
+ * who read it look.
+ */
+function asForwarded({ for: nodes, proto, host }: Forwarded): string {
+  const rest = nodes.indexOf(',');
+  const first = `for=${node(rest < 0 ? nodes : nodes.slice(0, rest))};${host === '' || host.includes('"') ? '' : `host="${host}";`}proto=${proto}`;
+  if (rest < 0) return first;
+  const others = nodes.slice(rest + 1).split(',');
+  return `${first}, ${others.map((other) => `for=${node(other.trim())}`).join(', ')}`;
+}
+
+/** RFC 7239 §6.1: what has colons stands in brackets, and in quotes. */
+function node(address: string): string {
+  return address.includes(':') ? `"[${address}]"` : address;
+}
+
 /** What {@link forward} sets, by whatever propagation: different for every request, and no part of what was asked. */
 export const stamped: ReadonlySet<string> = new Set([
   'via',
   'x-request-id',
   'x-weir-deadline-ms',
+  'forwarded',
   'x-forwarded-for',
   'x-forwarded-proto',
   'x-forwarded-host',
@@ -40,6 +59,8 @@ export function forward(call: UpstreamCall, span: Span, { clock, propagate }: Su
   if (call.own) return;
   headers['x-forwarded-for'] = forwarded.for;
   headers['x-forwarded-proto'] = forwarded.proto;
-  headers['x-forwarded-host'] = forwarded.host;
+  // HTTP/1.0 knows requests without one.
+  if (forwarded.host !== '') headers['x-forwarded-host'] = forwarded.host;
+  headers.forwarded = asForwarded(forwarded);
   propagate(span, headers);
 }

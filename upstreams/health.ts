@@ -12,8 +12,9 @@ import type { Upstream } from './upstream.ts';
  */
 export class HealthChecks {
   readonly #upstream: Upstream;
-  readonly #timers = new Map<Endpoint, NodeJS.Timeout>();
+  readonly #next = new Map<Endpoint, { readonly timer: NodeJS.Timeout; readonly atMs: number }>();
   #stopped = true;
+  #unfollow = () => {};
 
   constructor(upstream: Upstream) {
     this.#upstream = upstream;
@@ -22,6 +23,7 @@ export class HealthChecks {
   start(): void {
     this.#stopped = false;
     this.#upstream.onEndpoints(() => this.#follow());
+    this.#unfollow = this.#upstream.surroundings.verdicts?.onChange(() => this.#follow()) ?? this.#unfollow;
     this.#follow();
   }
 
@@ -32,29 +34,45 @@ export class HealthChecks {
 
   stop(): void {
     this.#stopped = true;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    this.#unfollow();
+    for (const { timer } of this.#next.values()) clearTimeout(timer);
+    this.#next.clear();
+  }
+
+  /** When the endpoint is next to be asked, wall clock; past while it is being asked, undefined where nobody asks. */
+  nextCheckMs(endpoint: Endpoint): number | undefined {
+    return this.#next.get(endpoint)?.atMs;
   }
 
   /** Checks those endpoints that are there now, and no others. */
   #follow(): void {
     if (this.#stopped) return;
-    const { settings, endpoints } = this.#upstream;
-    for (const [endpoint, timer] of this.#timers) {
+    const { settings, endpoints, surroundings, name } = this.#upstream;
+    for (const [endpoint, { timer }] of this.#next) {
       if (settings.health && endpoints.includes(endpoint)) continue;
       clearTimeout(timer);
-      this.#timers.delete(endpoint);
+      this.#next.delete(endpoint);
     }
-    if (!settings.health) return;
+    if (!settings.health) {
+      // What nobody asks any more cannot be found well again.
+      for (const endpoint of endpoints) endpoint.healthy = true;
+      return;
+    }
+    const { verdicts } = surroundings;
+    if (verdicts) {
+      for (const endpoint of endpoints) endpoint.healthy = verdicts.isHealthy(name, endpoint.key);
+      return;
+    }
     for (const endpoint of endpoints) {
       // Spread, so that the endpoints of a large upstream are not all asked in one moment.
-      if (!this.#timers.has(endpoint)) this.#schedule(endpoint, Math.random() * Math.min(settings.health.every, 1_000));
+      if (!this.#next.has(endpoint)) this.#schedule(endpoint, Math.random() * Math.min(settings.health.every, 1_000));
     }
   }
 
   #schedule(endpoint: Endpoint, delayMs: number): void {
     if (this.#stopped) return;
-    this.#timers.set(endpoint, setTimeout(() => this.#check(endpoint), delayMs).unref());
+    const timer = setTimeout(() => this.#check(endpoint), delayMs).unref();
+    this.#next.set(endpoint, { timer, atMs: this.#upstream.surroundings.clock.epochMs() + delayMs });
   }
 
   #check(endpoint: Endpoint): void {
@@ -74,7 +92,7 @@ export class HealthChecks {
     );
     // The next one after this has ended, or checks of a hanging endpoint would pile up.
     const decide = (good: boolean, why: string) => {
-      if (!this.#timers.has(endpoint)) return;
+      if (!this.#next.has(endpoint)) return;
       this.#note(endpoint, good, why);
       const { health } = this.#upstream.settings;
       if (health) this.#schedule(endpoint, health.every);
@@ -89,6 +107,7 @@ export class HealthChecks {
     if (endpoint.streak < (good ? settings.health.healthyAfter : settings.health.unhealthyAfter)) return;
     endpoint.streak = 0;
     endpoint.healthy = good;
+    surroundings.healthChanged?.();
     const fields = { upstream: name, endpoint: endpoint.origin, why };
     if (good) surroundings.log.info(fields, 'endpoint healthy');
     else surroundings.log.warn(fields, 'endpoint unhealthy');

@@ -11,6 +11,7 @@ const unanswered: Reply = {
   finished: true,
   status: 0,
   bytes: 0,
+  endless: false,
   information() {},
   head() {},
   write: () => true,

@@ -1,19 +1,47 @@
 import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { Socket } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import { buildConnector, Pool, type Dispatcher } from 'undici';
+import { lookupAt, pinnedLookup } from './discovery/names.ts';
+import type { Endpoint } from './endpoint.ts';
+import { watch } from './exchange/wire.ts';
 import type { UpstreamSettings } from './settings.ts';
 
 /** An idle connection is given up well before common servers close theirs (Node 5 s, nginx 75 s), to race them rarely. */
 const keepAliveMs = 4_000;
 
 /** The connections to one endpoint, one kind for each form of the exchange. */
-export interface Connections {
+export class Connections {
   /** Of the buffered form. */
   readonly pool: Dispatcher;
   /** Of the streaming form. */
   readonly agent: HttpAgent;
+  #closed = false;
+
+  constructor(pool: Dispatcher, agent: HttpAgent) {
+    this.pool = pool;
+    this.agent = agent;
+  }
+
+  /** Closes each connection once it is idle; takes no more calls. */
+  drain(): void {
+    const closed = () => void (this.#closed = true);
+    this.pool.close().then(closed, closed);
+    // Node keeps no connection that comes free above this number.
+    this.agent.maxFreeSockets = 0;
+    for (const sockets of Object.values(this.agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
+  /** Drained, but not empty yet. */
+  get busy(): boolean {
+    return !this.#closed || Object.keys(this.agent.sockets).length > 0;
+  }
+
+  async destroy(): Promise<void> {
+    this.agent.destroy();
+    await this.pool.destroy();
+  }
 }
 
 /** How an upstream's endpoints are connected to. */
@@ -21,7 +49,7 @@ export interface Transport {
   /** The same for two transports whose connections may stand in for each other: settings, and the content of TLS files. */
   readonly key: string;
   /** Makes the connections of one endpoint; nothing is connected before the first call. */
-  open(origin: string): Connections;
+  open(endpoint: Pick<Endpoint, 'url' | 'target'>): Connections;
 }
 
 /**
@@ -29,18 +57,21 @@ export interface Transport {
  * @throws {Error} when a TLS file cannot be read
  */
 export function transportOf(settings: UpstreamSettings): Transport {
-  const { connectTimeout, idleTimeout, maxConnections } = settings;
+  const { connectTimeout, idleTimeout, maxConnections, dns } = settings;
   const tls = settings.tls && {
     ...(settings.tls.ca !== undefined && { ca: readFileSync(settings.tls.ca, 'utf8') }),
     ...(settings.tls.cert !== undefined && { cert: readFileSync(settings.tls.cert, 'utf8') }),
     ...(settings.tls.key !== undefined && { key: readFileSync(settings.tls.key, 'utf8') }),
     ...(settings.tls.serverName !== undefined && { servername: settings.tls.serverName }),
   };
-  const connector = buildConnector({ timeout: connectTimeout, allowH2: false, ...tls });
+  // Where no servers are named, the system looks up, hosts file and all.
+  const lookup = dns.servers.length > 0 ? lookupAt(dns.servers) : undefined;
   return {
-    key: JSON.stringify([connectTimeout, idleTimeout, maxConnections, tls]),
-    open(origin) {
-      const pool = new Pool(origin, {
+    key: JSON.stringify([connectTimeout, idleTimeout, maxConnections, dns.servers, tls]),
+    open({ url, target }) {
+      const own = { ...tls, ...lookupOf(url, target, lookup) };
+      const connector = buildConnector({ timeout: connectTimeout, allowH2: false, ...own });
+      const pool = new Pool(target, {
         // Calls are bounded by their slots; health checks have none.
         connections: maxConnections + 1,
         pipelining: 1,
@@ -51,24 +82,27 @@ export function transportOf(settings: UpstreamSettings): Transport {
         bodyTimeout: idleTimeout,
         connect: (options, callback) =>
           connector(options, (...connected) => {
-            connected[1]?.prependListener('error', nameReset);
+            if (connected[1]) watch(connected[1]);
             callback(...connected);
           }),
       });
-      const agentOptions = { keepAlive: true, maxSockets: maxConnections, maxFreeSockets: 16 };
-      const agent = origin.startsWith('https:')
-        ? new HttpsAgent({ ...agentOptions, ...tls })
-        : new HttpAgent(agentOptions);
+      const agentOptions = { keepAlive: true, maxSockets: maxConnections, maxFreeSockets: 16, ...own };
+      const agent = target.startsWith('https:') ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
       agent.on('free', (socket: Socket) => socket.setTimeout(keepAliveMs));
-      return { pool, agent };
+      return new Connections(pool, agent);
     },
   };
 }
 
 /**
- * undici takes a reset for the orderly end of a body that has no length. A body that ends with its connection is complete
- * only if that was closed in order (RFC 9112 §8), so the error goes by another name before undici looks at it.
+ * How a connection gets from a name to an address. A discovered endpoint goes by the name that it was found under, and is
+ * connected to at the very address that was found.
  */
-function nameReset(error: NodeJS.ErrnoException): void {
-  if (error.code === 'ECONNRESET') error.code = 'WEIR_RESET';
+function lookupOf(
+  { hostname, origin }: URL,
+  target: string,
+  lookup: LookupFunction | undefined,
+): { readonly lookup?: LookupFunction } {
+  if (target !== origin) return { lookup: pinnedLookup(hostname.replace(/^\[|\]$/g, ''), lookup) };
+  return lookup ? { lookup } : {};
 }

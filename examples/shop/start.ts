@@ -6,8 +6,8 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from '#gateway/cli/run.ts';
 import { terminal } from '#gateway/cli/terminal.ts';
-import { Gateway, urlOf } from '#gateway/gateway.ts';
-import { listen, untilSignal } from '#gateway/lifecycle.ts';
+import { urlOf } from '#gateway/gateway.ts';
+import { createGateway, listen, untilSignal } from '#gateway/lifecycle.ts';
 import { openProject } from '#gateway/project.ts';
 import { spawnShop, type Shop } from './services/spawn.ts';
 import { banner } from './banner.ts';
@@ -26,7 +26,7 @@ async function startShop(): Promise<number> {
     const { users, orders, catalog, reviews } = shop;
     const urls = { USERS_URL: users.url, ORDERS_URL: orders.url, CATALOG_URL: catalog.url, REVIEWS_URL: reviews.url };
     const config = relative('', fileURLToPath(new URL('gateway.yaml', import.meta.url)));
-    const gateway = new Gateway(await openProject({ config, env: { ...process.env, ...urls } }));
+    const gateway = createGateway(await openProject({ config, env: { ...process.env, ...urls } }));
     const { address, admin } = await listen(gateway);
     const text = banner({ gateway: urlOf(address), admin: urlOf(admin), shop });
     // A program that reads stdout finds JSON lines there and nothing else.

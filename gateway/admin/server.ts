@@ -1,11 +1,23 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import express, { type NextFunction, type Request, type Response } from 'express';
+import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import { systemClock, type Clock } from '#core/clock.ts';
+import type { Logger } from '#core/log.ts';
+import type { Control } from '#gateway/control/control.ts';
+import type { CommandReport } from '#gateway/control/override.ts';
+import type { ReloadReport } from '#gateway/control/reload.ts';
 import { listenAt } from '#gateway/http/listen-at.ts';
 import type { AdminSettings } from '#gateway/http/settings.ts';
-import type { Control } from '#gateway/control/control.ts';
-import type { ReloadReport } from '#gateway/control/reload.ts';
+import { authorize, guardOrigin } from './guard.ts';
+import { operatorFrom, removeCommand, setCommand, type Parsed } from './operator-requests.ts';
+import { errorHandler, sendProblem } from './problem.ts';
+
+/** In which a request must be there, head and body; and how long a connection may be silent. */
+const timeouts = { headersMs: 10_000, requestMs: 30_000, idleMs: 75_000 };
+const maxHeaderBytes = 16 * 1024;
+const maxBody = '16kb';
+/** Probes, scrapers and people are few. */
+const maxConnections = 1_024;
 
 /**
  * The operators' listener, apart from the public one, so that no flood there keeps a probe or an engineer out. Health is
@@ -13,28 +25,30 @@ import type { ReloadReport } from '#gateway/control/reload.ts';
  */
 export class AdminServer {
   readonly #settings: AdminSettings;
+  readonly #control: Control;
+  readonly #log: Logger;
+  readonly #clock: Clock;
   readonly #server: Server;
 
-  constructor(settings: AdminSettings, control: Control) {
+  /** @param log where it is written who reloaded, and what failed here */
+  constructor(settings: AdminSettings, control: Control, log: Logger, clock: Clock = systemClock) {
     this.#settings = settings;
-    const app = express();
-    app.disable('x-powered-by');
-    app.disable('etag');
-    app.get('/livez', (_request, response) => void response.json({ status: 'live' }));
-    app.get('/readyz', async (_request, response) => {
-      const report = await control.readiness();
-      response.status(report.status === 'ready' ? 200 : 503).json(report);
-    });
-    app.use(this.#authorize());
-    app.get('/metrics', async (_request, response) => {
-      response.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics());
-    });
-    app.get('/admin/upstreams', async (_request, response) => void response.json(await control.upstreams()));
-    app.get('/admin/config', async (_request, response) => void response.json(await control.configuration()));
-    app.post('/admin/reload', async (_request, response) => answer(response, await control.reload()));
-    app.post('/admin/rollback', async (_request, response) => answer(response, await control.rollback()));
-    app.use((_request, response) => void response.status(404).json({ error: 'No such admin path.' }));
-    this.#server = createServer(app);
+    this.#control = control;
+    this.#log = log;
+    this.#clock = clock;
+    this.#server = createServer(
+      {
+        maxHeaderSize: maxHeaderBytes,
+        headersTimeout: timeouts.headersMs,
+        requestTimeout: timeouts.requestMs,
+        connectionsCheckingInterval: 1_000,
+        // Nothing here speaks another protocol: an upgrade is answered as the plain request that it is too (RFC 9110 §7.8).
+        shouldUpgradeCallback: () => false,
+      },
+      this.#express(),
+    );
+    this.#server.maxConnections = maxConnections;
+    this.#server.setTimeout(timeouts.idleMs);
   }
 
   listen(): Promise<AddressInfo> {
@@ -47,23 +61,158 @@ export class AdminServer {
     return closed;
   }
 
-  #authorize() {
-    const { token } = this.#settings;
-    const wanted = digest(`Bearer ${token}`);
-    return (request: Request, response: Response, next: NextFunction) => {
-      // Digests are of one length, so comparing them tells nothing of the token's.
-      if (token === '' || timingSafeEqual(digest(request.headers.authorization ?? ''), wanted)) next();
-      else
-        response.status(401).set('www-authenticate', 'Bearer').json({ error: 'The admin token is missing or wrong.' });
-    };
+  #express(): Express {
+    const control = this.#control;
+    const app = express();
+    app.disable('x-powered-by');
+    app.disable('etag');
+    app.set('query parser', 'simple');
+    app.use(plainly, guardOrigin(this.#settings));
+    serve(app, '/livez', { GET: (_request, response) => void response.json({ status: 'live' }) });
+    serve(app, '/readyz', {
+      GET: async (_request, response) => {
+        const report = await control.readiness();
+        response.status(report.status === 'ready' ? 200 : 503).json(report);
+      },
+    });
+    app.use(authorize(this.#settings), jsonOnly, express.json({ limit: maxBody }));
+    serve(app, '/metrics', {
+      GET: async (_request, response) =>
+        void response.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics()),
+    });
+    this.#serveState(app);
+    this.#serveChanges(app);
+    app.use((_request, response) =>
+      sendProblem(response, { status: 404, title: 'There is no such admin path', paths }),
+    );
+    app.use(errorHandler(this.#log));
+    return app;
+  }
+
+  #serveState(app: Express): void {
+    const control = this.#control;
+    serve(app, '/admin/status', {
+      GET: async (_request, response) => void response.json(await control.status()),
+    });
+    serve(app, '/admin/upstreams', {
+      GET: async (_request, response) => void response.json(await control.upstreams()),
+    });
+    serve(app, '/admin/upstreams/:name', {
+      GET: async ({ params }, response) => {
+        const all = await control.upstreams();
+        const found = all.find(({ name }) => name === params.name);
+        if (found) response.json(found);
+        else {
+          const known = all.map(({ name }) => name);
+          sendProblem(response, { status: 404, title: 'There is no such upstream', known });
+        }
+      },
+    });
+    serve(app, '/admin/config', {
+      GET: async (_request, response) => void response.json(await control.configuration()),
+    });
+  }
+
+  #serveChanges(app: Express): void {
+    const control = this.#control;
+    serve(app, '/admin/overrides', {
+      GET: async (_request, response) => void response.json(await control.overrides()),
+      POST: (request, response) =>
+        withParsed(setCommand(request, this.#clock.epochMs()), response, async (command) =>
+          tell(response, await control.apply(command)),
+        ),
+      DELETE: (request, response) =>
+        withParsed(removeCommand(request), response, async (command) => tell(response, await control.apply(command))),
+    });
+    serve(app, '/admin/overrides/:id', {
+      DELETE: (request, response) =>
+        withParsed(removeCommand(request, String(request.params.id)), response, async (command) =>
+          tell(response, await control.apply(command)),
+        ),
+    });
+    for (const action of ['reload', 'rollback'] as const) {
+      serve(app, `/admin/${action}`, {
+        POST: (request, response) =>
+          withParsed(operatorFrom(request), response, async (operator) => {
+            const report: ReloadReport = await control[action]();
+            this.#log.warn({ happened: action, ok: report.ok, hash: report.hash, ...operator }, 'operator');
+            // 422: the call was understood, the file is wrong.
+            response.status(report.ok ? 200 : 422).json(report);
+          }),
+      });
+    }
   }
 }
 
-/** 422: the call was understood, the file is wrong. */
-function answer(response: Response, report: ReloadReport): void {
-  response.status(report.ok ? 200 : 422).json(report);
+/** For who lost the way. */
+const paths = [
+  'GET /livez',
+  'GET /readyz',
+  'GET /metrics',
+  'GET /admin/status',
+  'GET /admin/upstreams',
+  'GET /admin/upstreams/NAME',
+  'GET /admin/config',
+  'GET, POST, DELETE /admin/overrides',
+  'DELETE /admin/overrides/ID',
+  'POST /admin/reload',
+  'POST /admin/rollback',
+] as const;
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+/** One path with its methods; any other is refused with those it has (RFC 9110 §15.5.6). */
+function serve(app: Express, path: string, handlers: Partial<Record<Method, RequestHandler>>): void {
+  const route = app.route(path);
+  if (handlers.GET) route.get(handlers.GET);
+  if (handlers.POST) route.post(handlers.POST);
+  if (handlers.DELETE) route.delete(handlers.DELETE);
+  const allow = Object.keys(handlers).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+  route.all((_request, response) =>
+    sendProblem(response.set('allow', allow.join(', ')), {
+      status: 405,
+      title: 'The path does not take this method',
+      detail: `It takes ${allow.join(', ')}.`,
+    }),
+  );
 }
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** What is said here is of now, and for no page to show. */
+function plainly(_request: Request, response: Response, next: NextFunction): void {
+  response.set({
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+  });
+  next();
+}
+
+/** A form or a text, which a page may send anywhere without asking (Fetch §2.2.2), is none of ours. */
+function jsonOnly(request: Request, response: Response, next: NextFunction): void {
+  const { 'content-type': type, 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  const hasBody = coding !== undefined || (length !== undefined && length !== '0');
+  if (type === undefined ? !hasBody : /^application\/json\s*(;|$)/i.test(type)) next();
+  else
+    sendProblem(response, {
+      status: 415,
+      title: 'The content type is not supported',
+      detail: 'Send the body as application/json.',
+    });
+}
+
+function withParsed<T>(parsed: Parsed<T>, response: Response, act: (value: T) => Promise<void>): Promise<void> | void {
+  if (parsed.ok) return act(parsed.value);
+  const detail = `${parsed.errors.join('. ')}.`;
+  sendProblem(response, { status: 400, title: 'The request cannot be understood', detail });
+}
+
+function tell(response: Response, report: CommandReport): void {
+  if (report.ok) {
+    response.status(report.set ? 201 : 200).json({ ...(report.set && { set: report.set }), removed: report.removed });
+    return;
+  }
+  const status = report.why === 'unknown' ? 404 : 409;
+  const title = report.why === 'unknown' ? 'There is no such target' : 'It cannot be done now';
+  sendProblem(response, { status, title, detail: report.detail, ...(report.known && { known: report.known }) });
 }

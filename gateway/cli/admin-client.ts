@@ -1,4 +1,4 @@
-import { request } from 'undici';
+import { request, type IncomingMessage } from 'node:http';
 import { childOf } from '#gateway/config/node.ts';
 import { readConfigFile } from '#gateway/config/load.ts';
 import { ConfigError } from '#gateway/config/problem.ts';
@@ -9,47 +9,82 @@ import type { Arguments } from './arguments.ts';
 /** Longer than a reload takes, shorter than a person waits. */
 const timeoutMs = 30_000;
 
+/** What the gateway says to a call: a report of what it was asked for, or what was wrong with the call (RFC 9457). */
+export interface AdminAnswer {
+  readonly status: number;
+  readonly answer: unknown;
+}
+
 /** Calls `/admin` of the running gateway, where the configuration says that it listens. */
 export class AdminClient {
+  readonly #host: string;
+  readonly #port: number;
   readonly #origin: string;
   readonly #token: string;
 
   constructor(args: Pick<Arguments, 'config'>) {
     const { host, port, token } = adminOf(args);
-    this.#origin = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    // Where it listens at all addresses, this machine's own is the one to ask.
+    this.#host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+    this.#port = port;
+    this.#origin = `http://${this.#host.includes(':') ? `[${this.#host}]` : this.#host}:${port}`;
     this.#token = token;
   }
 
-  /**
-   * @returns the status and the JSON of the answer
-   * @throws {ProblemsError} when no gateway answers there, or not as one does
-   */
-  async call(
-    method: 'GET' | 'POST' | 'DELETE',
-    path: string,
-    body?: object,
-  ): Promise<{ status: number; answer: unknown }> {
+  /** @throws {ProblemsError} when no gateway answers there, or not as one does */
+  async call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<AdminAnswer> {
+    const { status, type, text } = await this.#ask(method, path, body);
+    if (status === 401) throw new ProblemsError([this.#refused()]);
     try {
-      const response = await request(`${this.#origin}${path}`, {
-        method,
-        headers: {
-          ...(this.#token !== '' && { authorization: `Bearer ${this.#token}` }),
-          ...(body && { 'content-type': 'application/json' }),
-        },
-        body: body === undefined ? null : JSON.stringify(body),
-        headersTimeout: timeoutMs,
-        bodyTimeout: timeoutMs,
-      });
-      if (response.statusCode === 401) throw new ProblemsError([this.#refused()]);
-      return { status: response.statusCode, answer: await response.body.json() };
-    } catch (error) {
-      if (error instanceof ProblemsError) throw error;
-      const { code, message } = error as NodeJS.ErrnoException;
-      const why = code === 'ECONNREFUSED' ? 'nothing listens there' : message;
+      if (!/json/.test(type)) throw new SyntaxError(type);
+      return { status, answer: JSON.parse(text) as unknown };
+    } catch {
       throw new ProblemsError([
-        `The gateway does not answer at ${this.#origin} (admin.host and admin.port): ${why}. Fix: start it, or name its configuration with --config FILE.`,
+        `What answers at ${this.#origin} (admin.host and admin.port) is no gateway of this version: ${method} ${path} was ` +
+          `answered with status ${status} and ${type === '' ? 'no content type' : type}. Fix: name its configuration with --config FILE.`,
       ]);
     }
+  }
+
+  async #ask(method: string, path: string, body: object | undefined) {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    const asking = request(
+      {
+        host: this.#host,
+        port: this.#port,
+        method,
+        path,
+        agent: false,
+        signal: AbortSignal.timeout(timeoutMs),
+        headers: {
+          ...(this.#token !== '' && { authorization: `Bearer ${this.#token}` }),
+          ...(sent !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(sent) }),
+        },
+      },
+      resolve,
+    );
+    asking.once('error', reject);
+    asking.end(sent);
+    try {
+      const response = await promise;
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      const { statusCode: status = 0, headers } = response;
+      return { status, type: headers['content-type'] ?? '', text: Buffer.concat(chunks).toString() };
+    } catch (error) {
+      throw new ProblemsError([this.#silent(error as NodeJS.ErrnoException)]);
+    }
+  }
+
+  #silent({ code, name, message }: NodeJS.ErrnoException): string {
+    const why =
+      code === 'ECONNREFUSED'
+        ? 'nothing listens there'
+        : name === 'AbortError' || name === 'TimeoutError'
+          ? `there was no answer within ${timeoutMs / 1000} s`
+          : message;
+    return `The gateway does not answer at ${this.#origin} (admin.host and admin.port): ${why}. Fix: start it, or name its configuration with --config FILE.`;
   }
 
   #refused(): string {

@@ -7,7 +7,7 @@ import type { Findings } from './check.ts';
 
 const fix = "Fix: name a file that holds what 'weir schema' printed.";
 
-/** What `weir check --against FILE` finds: what breaks clients of the schema in FILE is an error, what may surprise them a note. */
+/** What `weir check --against FILE` finds: what breaks clients of the schema in FILE is an error, what may surprise them a warning. */
 export function compareWith(file: string, schema: GraphQLSchema | undefined): Findings {
   if (!schema) return failed('--against compares schemas, but without modules there is none.');
   let before: string;
@@ -22,7 +22,7 @@ export function compareWith(file: string, schema: GraphQLSchema | undefined): Fi
       changes
         .filter(({ effect }) => effect === wanted)
         .map(({ description }) => `${wanted} for clients of ${file}: ${description}`);
-    return { errors: of('breaking'), notes: of('dangerous') };
+    return { errors: of('breaking'), warnings: of('dangerous') };
   } catch (error) {
     const line = error instanceof GraphQLError ? `:${error.locations?.[0]?.line ?? 1}` : '';
     // graphql-js may have several things to say, a paragraph each.
@@ -32,5 +32,5 @@ export function compareWith(file: string, schema: GraphQLSchema | undefined): Fi
 }
 
 function failed(error: string): Findings {
-  return { errors: [error], notes: [] };
+  return { errors: [error], warnings: [] };
 }

@@ -10,8 +10,23 @@ export const usage = `Usage: weir COMMAND [options]
   weir schema              print the schema of all modules as SDL
   weir types               generate types for modules from OpenAPI documents and SDL
         --check            only say whether they are up to date
+  weir alerts              print the rule file of Prometheus: alerts, and what watches over the slo of the configuration
+        --runbook URL      where docs/runbook.md is to be read, to which alerts link; default docs/runbook.md
+  weir status              what is wrong with the running gateway, in one look; exit 1 when something is
+        --json             all that is known, as JSON
+  weir upstream NAME       the same of one upstream; --json
+  weir upstream NAME open|close|auto
+                           hold its breaker open (calls are refused) or closed, or let it go by its calls again
+  weir endpoint URL drain|undrain
+                           take an endpoint out of the choice, or give it back
+  weir debug               what is logged in detail now
+  weir debug route NAME|consumer ID|trace ID|off
+                           log these requests in detail, or none any more
+        --for DURATION     how long: 1s to 24h, default 10m; then it ends by itself
+        --by NAME          who does it, for the log; default the user's name
+        --reason TEXT      why, for the log
   weir reload              let the running gateway load its file again; on a problem nothing changes, exit 1
-  weir rollback            restore the last good file, and let it take over
+  weir rollback            restore the last good file, and let it take over; both take --by, --reason
 
   --config FILE            the configuration; default gateway.yaml
   --modules DIR            the folder with registry.ts; default: what the configuration says
@@ -24,6 +39,11 @@ const options = {
   production: { type: 'boolean' },
   against: { type: 'string' },
   check: { type: 'boolean' },
+  runbook: { type: 'string' },
+  json: { type: 'boolean' },
+  for: { type: 'string' },
+  by: { type: 'string' },
+  reason: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const satisfies ParseArgsOptionsConfig;
@@ -35,9 +55,17 @@ const own = {
   config: [],
   schema: [],
   types: ['check'],
-  reload: [],
-  rollback: [],
+  alerts: ['runbook'],
+  status: ['json'],
+  upstream: ['json', 'for', 'by', 'reason'],
+  endpoint: ['for', 'by', 'reason'],
+  debug: ['for', 'by', 'reason'],
+  reload: ['by', 'reason'],
+  rollback: ['by', 'reason'],
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;
+
+/** How many words a command takes at most besides its options; the others take none. */
+const operandsOf: Readonly<Partial<Record<CommandName, number>>> = { upstream: 2, endpoint: 2, debug: 2 };
 
 const common: ReadonlySet<string> = new Set(['config', 'modules', 'help', 'version']);
 
@@ -46,11 +74,18 @@ export type CommandName = keyof typeof own;
 export interface Arguments {
   /** Undefined where only help or the version is asked for. */
   readonly command: CommandName | undefined;
+  /** The words after it. */
+  readonly operands: readonly string[];
   readonly config: string | undefined;
   readonly modules: string | undefined;
   readonly production: boolean;
   readonly against: string | undefined;
   readonly check: boolean;
+  readonly runbook: string | undefined;
+  readonly json: boolean;
+  readonly for: string | undefined;
+  readonly by: string | undefined;
+  readonly reason: string | undefined;
   readonly help: boolean;
   readonly version: boolean;
 }
@@ -63,9 +98,22 @@ export class UsageError extends Error {
 /** @throws {UsageError} for a call that is not in the usage */
 export function parseArguments(argv: readonly string[]): Arguments {
   const { values, positionals } = parse(argv);
-  const [command, surplus] = positionals;
-  const { config, modules, against, production = false, check = false, help = false, version = false } = values;
+  const [command, ...operands] = positionals;
+  const {
+    config,
+    modules,
+    against,
+    runbook,
+    by,
+    reason,
+    production = false,
+    check = false,
+    json = false,
+    help = false,
+    version = false,
+  } = values;
   if (command !== undefined && !isCommand(command)) throw new UsageError(`there is no command '${command}'`);
+  const surplus = command && operands[operandsOf[command] ?? 0];
   if (surplus !== undefined) throw new UsageError(`'${surplus}' is one argument too many`);
   if (command === undefined && !help && !version) throw new UsageError('a command is missing');
   for (const [option, value] of Object.entries(values)) {
@@ -74,7 +122,21 @@ export function parseArguments(argv: readonly string[]): Arguments {
     if (command !== undefined && !takes(command, option))
       throw new UsageError(`'weir ${command}' takes no --${option}`);
   }
-  return { command, config, modules, production, against, check, help, version };
+  const shown = { production, against, check, runbook, json, for: values.for, by, reason };
+  return { command, operands, config, modules, ...shown, help, version };
+}
+
+/**
+ * For a command that takes an option in some of its forms only.
+ * @throws {UsageError} when one of the options is there that would have no effect
+ */
+export function refuseOptions(
+  args: Arguments,
+  form: string,
+  ...names: readonly ('json' | 'for' | 'by' | 'reason')[]
+): void {
+  for (const name of names)
+    if (args[name] !== undefined && args[name] !== false) throw new UsageError(`'weir ${form}' takes no --${name}`);
 }
 
 function parse(argv: readonly string[]) {

@@ -1,7 +1,7 @@
-import { urlOf, type Addresses, type Gateway } from '#gateway/gateway.ts';
+import { urlOf, type Addresses, type Startable } from '#gateway/gateway.ts';
 
 /** For a person at a terminal: what is running where. */
-export function banner(gateway: Gateway, { address, admin }: Addresses): string {
+export function banner(gateway: Startable, { address, admin }: Addresses): string {
   const { config } = gateway.project.loaded;
   const routes = gateway.assembly.routes.routes;
   const graphql = routes.some(({ door }) => door === 'graphql');

@@ -3,6 +3,7 @@ import { lintSchema } from '#schema/lint.ts';
 import { formatProblem } from '#schema/problem.ts';
 import { inspect } from '#gateway/assembly.ts';
 import type { LoadedConfig } from '#gateway/config/load.ts';
+import { methodsWithoutFallback } from '#gateway/rest/fallback-settings.ts';
 import { openProject } from '#gateway/project.ts';
 import { compareWith } from './against.ts';
 import type { Arguments } from './arguments.ts';
@@ -10,10 +11,10 @@ import { compileModules } from './compile.ts';
 import { productionProblems } from './production.ts';
 import type { Terminal } from './terminal.ts';
 
-/** What a check found: errors fail it, notes are for the reader. */
+/** What a check found. Errors fail it; a warning is a price or a danger that may be meant, and fails nothing. */
 export interface Findings {
   readonly errors: readonly string[];
-  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 /** Checks all that can be known before traffic: configuration, modules, schema, types, and what clients rely on. */
@@ -23,14 +24,17 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   // Put together as it would be to run, which throws for whatever does not fit; nothing is connected.
   const { execution, routes, upstreams } = inspect(project);
   const found: Findings[] = [
-    { errors: [], notes: missingHealth(loaded) },
-    { errors: args.production ? productionProblems(loaded) : [], notes: [] },
+    { errors: [], warnings: halfFallbacks(loaded) },
+    // For production that nobody asks for its health is an error.
+    args.production
+      ? { errors: productionProblems(loaded), warnings: [] }
+      : { errors: [], warnings: missingHealth(loaded) },
   ];
   if (execution) found.push(lint(execution.schema));
   if (args.against !== undefined) found.push(compareWith(args.against, execution?.schema));
   if (modulesDir !== undefined) found.push(await compile(modulesDir));
   const errors = found.flatMap((findings) => findings.errors);
-  for (const note of found.flatMap((findings) => findings.notes)) terminal.out(`note: ${note}\n`);
+  for (const warning of found.flatMap(({ warnings }) => warnings)) terminal.out(`warning: ${warning}\n`);
   for (const error of errors) terminal.err(`error: ${error}\n`);
   if (errors.length > 0) return 1;
   const rest = routes.routes.filter(({ door }) => door === 'rest');
@@ -43,22 +47,40 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   return 0;
 }
 
-function missingHealth({ config }: LoadedConfig): string[] {
+function missingHealth({ config, file }: LoadedConfig): string[] {
   return Object.entries(config.upstreams).flatMap(([name, { health }]) =>
-    health ? [] : [`upstreams.${name} has no health.path, so a sick endpoint is found only by the calls that fail.`],
+    health
+      ? []
+      : [
+          `upstreams.${name} has no health.path, so it is watched only passively: a sick endpoint is found by the calls ` +
+            `that fail at it. Add health: { path: /health } in ${file} or in the module.`,
+        ],
   );
+}
+
+/** Fallbacks that claim success, on routes that name methods of which none may be claimed. */
+function halfFallbacks({ config, sources }: LoadedConfig): string[] {
+  return config.routes.flatMap(({ path, methods, fallback }, index) => {
+    const without = fallback ? methodsWithoutFallback(fallback.status, methods) : [];
+    if (!fallback || without.length === 0) return [];
+    return [
+      `The route ${path} (${sources.of(['routes', index])}) has a fallback of status ${fallback.status}, which would ` +
+        `claim of ${without.join(', ')} that something was done: it stands in for GET and HEAD alone, and the others fail. ` +
+        'Give them a route of their own, with a fallback from 400 on or with none.',
+    ];
+  });
 }
 
 function lint(schema: GraphQLSchema): Findings {
   const found = lintSchema(schema);
   const of = (severity: string): string[] =>
     found.filter((finding) => finding.severity === severity).map(formatProblem);
-  return { errors: of('error'), notes: of('warning') };
+  return { errors: of('error'), warnings: of('warning') };
 }
 
 async function compile(modulesDir: string): Promise<Findings> {
   const { ok, output } = await compileModules(modulesDir);
-  return { errors: ok ? [] : [`The modules do not compile:\n${output}`], notes: [] };
+  return { errors: ok ? [] : [`The modules do not compile:\n${output}`], warnings: [] };
 }
 
 function counted(count: number, what: string): string {

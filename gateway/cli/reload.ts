@@ -1,6 +1,7 @@
 import type { ReloadReport } from '#gateway/control/reload.ts';
 import { AdminClient } from './admin-client.ts';
 import type { Arguments } from './arguments.ts';
+import { accepted, operatorOf } from './operator.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Lets the running gateway load its file again, and says how that went. */
@@ -14,8 +15,9 @@ export async function rollback(args: Arguments, terminal: Terminal): Promise<num
 }
 
 async function ask(path: string, args: Arguments): Promise<ReloadReport> {
-  const { answer } = await new AdminClient(args).call('POST', path);
-  return answer as ReloadReport;
+  const { status, answer } = await new AdminClient(args).call('POST', path, operatorOf(args));
+  // A file that is wrong is reported like one that is right.
+  return status === 422 ? (answer as ReloadReport) : (accepted({ status, answer }) as ReloadReport);
 }
 
 function tell(report: ReloadReport, done: string, terminal: Terminal): number {

@@ -3,13 +3,18 @@ import { ProblemsError } from '#gateway/problems.ts';
 import { version } from '#gateway/version.ts';
 import { ModuleError } from '#resolvers/module-error.ts';
 import { parseArguments, usage, UsageError, type Arguments, type CommandName } from './arguments.ts';
+import { printAlerts } from './alerts.ts';
 import { check } from './check.ts';
 import { printConfiguration } from './config.ts';
+import { debug } from './debug.ts';
+import { endpoint } from './endpoint.ts';
 import { reload, rollback } from './reload.ts';
 import { printSchemaOf } from './schema.ts';
 import { start } from './start.ts';
+import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { types } from './types.ts';
+import { upstream } from './upstream.ts';
 
 type Command = (args: Arguments, terminal: Terminal) => Promise<number>;
 
@@ -19,11 +24,16 @@ const commands: Readonly<Record<CommandName, Command>> = {
   config: printConfiguration,
   schema: printSchemaOf,
   types,
+  alerts: printAlerts,
+  status,
+  upstream,
+  endpoint,
+  debug,
   reload,
   rollback,
 };
 
-/** @returns the exit status: 0 done, 1 something is wrong with the project, 2 with the call */
+/** @returns the exit status: 0 done, 1 something is wrong with the project or the gateway, 2 with the call */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
     const args = parseArguments(argv);

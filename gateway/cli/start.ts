@@ -1,5 +1,5 @@
-import { Gateway, urlOf } from '#gateway/gateway.ts';
-import { listen, untilSignal } from '#gateway/lifecycle.ts';
+import { urlOf } from '#gateway/gateway.ts';
+import { createGateway, listen, untilSignal } from '#gateway/lifecycle.ts';
 import { openProject } from '#gateway/project.ts';
 import type { Arguments } from './arguments.ts';
 import { banner } from './banner.ts';
@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts';
 
 /** Runs the gateway until a signal ends it. */
 export async function start(args: Arguments, terminal: Terminal): Promise<number> {
-  const gateway = new Gateway(await openProject(args));
+  const gateway = createGateway(await openProject(args));
   const addresses = await listen(gateway);
   if (process.stdout.isTTY) terminal.out(banner(gateway, addresses));
   else gateway.telemetry.log.info({ address: urlOf(addresses.address), admin: urlOf(addresses.admin) }, 'listening');

@@ -28,7 +28,25 @@ let written: SchemaNode | undefined;
 
 /** The configuration as data: what the file may hold, in its spelling. Messages, defaults and documents are made from it. */
 export function contract(): SchemaNode {
-  return (written ??= z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as SchemaNode);
+  return (written ??= z.toJSONSchema(configSchema, {
+    io: 'input',
+    unrepresentable: 'any',
+    // Forms that a `kind` tells apart are forms like any others.
+    override({ zodSchema, jsonSchema }) {
+      const { oneOf } = jsonSchema;
+      if (zodSchema._zod.def.type !== 'union' || !oneOf) return;
+      delete jsonSchema.oneOf;
+      jsonSchema.anyOf = oneOf;
+    },
+  }) as SchemaNode);
+}
+
+/** Of several forms of a map the one that a value has, by the keys that must have one certain value. */
+export function formOf({ anyOf = [] }: SchemaNode, valueOf: (key: string) => unknown): SchemaNode | undefined {
+  const maps = anyOf.filter(({ type }) => type === 'object');
+  const fits = ({ properties = {} }: SchemaNode): boolean =>
+    Object.entries(properties).every(([key, child]) => child.const === undefined || child.const === valueOf(key));
+  return maps.find(fits) ?? maps[0];
 }
 
 /** The schema of the value at a path. Of several forms, the one that has what the path asks for. */
@@ -53,7 +71,7 @@ export function keysOf(schema: SchemaNode | undefined): string[] {
 
 /** What a value must be, in words. */
 export function kindOf(schema: SchemaNode): string {
-  if (schema.anyOf) return schema.anyOf.map(kindOf).join(' or ');
+  if (schema.anyOf) return [...new Set(schema.anyOf.map(kindOf))].join(' or ');
   if (schema.const !== undefined) return shown(schema.const);
   if (schema.enum) return listed(schema.enum.map(shown));
   if (schema.unit === 'duration') return `a duration such as 800ms or 30s${schema.bounds ? `, ${schema.bounds}` : ''}`;
@@ -69,6 +87,8 @@ export function kindOf(schema: SchemaNode): string {
       return 'a list';
     case 'object':
       return 'a map of keys to values';
+    case undefined:
+      return 'any value';
     default:
       return schema.format === 'uri' ? 'a URL' : 'text';
   }

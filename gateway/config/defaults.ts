@@ -1,4 +1,4 @@
-import { childSchema, type SchemaNode } from './contract.ts';
+import { childSchema, formOf, type SchemaNode } from './contract.ts';
 import { defaultOrigin, isList, isMap, nodeOf, type ConfigNode } from './node.ts';
 
 /** The tree with the defaults of the contract in every place that nothing was written for, in the order of the contract. */
@@ -6,7 +6,7 @@ export function withDefaults(node: ConfigNode, schema: SchemaNode): ConfigNode {
   const { content } = node;
   if (isList(content)) return { ...node, content: content.map((item) => withDefaults(item, schema.items ?? {})) };
   if (!isMap(content)) return node;
-  const form = schema.anyOf?.find(({ type }) => type === 'object') ?? schema;
+  const form = formOf(schema, (key) => content.get(key)?.content) ?? schema;
   const filled = new Map<string, ConfigNode>();
   for (const key of new Set([...Object.keys(form.properties ?? {}), ...content.keys()])) {
     const child = childSchema(form, key) ?? {};

@@ -71,9 +71,18 @@ function rows(key: string, schema: SchemaNode, required: boolean): Row[] {
 
 function childRows(prefix: string, schema: SchemaNode): Row[] {
   const forms = [schema, ...(schema.anyOf ?? []), ...(schema.items?.anyOf ?? [])];
-  return forms.flatMap(({ properties = {}, required = [] }) =>
+  const all = forms.flatMap(({ properties = {}, required = [] }) =>
     Object.entries(properties).flatMap(([key, child]) => rows(prefix + key, child, required.includes(key))),
   );
+  return [...Map.groupBy(all, ({ key }) => key).values()].map(oneRow);
+}
+
+/** A key that several forms of a map have. */
+function oneRow(same: readonly Row[]): Row {
+  const said = (field: keyof Row, separator: string) =>
+    [...new Set(same.map((row) => row[field]))].filter((text) => text !== '').join(separator);
+  const fallback = said('fallback', ', or ');
+  return { key: said('key', ''), value: said('value', ' or '), fallback, description: said('description', ' ') };
 }
 
 function valueOf(schema: SchemaNode): string {

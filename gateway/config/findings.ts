@@ -1,5 +1,5 @@
-import { keysOf, kindOf, schemaAt, type SchemaNode } from './contract.ts';
-import { isList, isMap, type ConfigNode, type ConfigPath } from './node.ts';
+import { formOf, keysOf, kindOf, schemaAt, type SchemaNode } from './contract.ts';
+import { childOf, isList, isMap, type ConfigNode, type ConfigPath } from './node.ts';
 import type { Finding } from './problem.ts';
 import { describeValue, isHidden, withoutUserinfo } from './secrets.ts';
 import { suggest } from './suggest.ts';
@@ -12,10 +12,14 @@ export interface Issue {
   readonly message: string;
 }
 
-/** What is wrong and how to mend it, without showing a secret. */
-export function findingOf(issue: Issue, node: ConfigNode | undefined): Finding {
+/**
+ * What is wrong and how to mend it, without showing a secret.
+ * @param node what stands there
+ * @param parent what it stands in
+ */
+export function findingOf(issue: Issue, node: ConfigNode | undefined, parent: ConfigNode | undefined): Finding {
   const { path } = issue;
-  if (issue.kind === 'unknown-key') return unknownKey(path);
+  if (issue.kind === 'unknown-key') return unknownKey(path, parent);
   const schema = schemaAt(path) ?? {};
   const words = worded(issue.message);
   if (issue.kind === 'bad-key') return { message: 'cannot be used as a name', fix: 'choose another', ...words };
@@ -41,8 +45,10 @@ function worded(message: string): Partial<Finding> {
   return end < 0 ? { message } : { message: message.slice(0, end), fix: message.slice(end + 2) };
 }
 
-function unknownKey(path: ConfigPath): Finding {
-  const keys = keysOf(schemaAt(path.slice(0, -1)));
+function unknownKey(path: ConfigPath, parent: ConfigNode | undefined): Finding {
+  const schema = schemaAt(path.slice(0, -1));
+  const form = schema && formOf(schema, (key) => childOf(parent, key)?.content);
+  const keys = keysOf(form ?? schema);
   const meant = suggest(String(path.at(-1)), keys);
   return {
     message: 'is an unknown key',

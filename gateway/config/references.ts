@@ -18,11 +18,23 @@ export function checkReferences(root: ConfigNode): Problem[] {
       ...checkReplaced(root, index, routes),
       ...checkName(root, index, routes),
     ]),
+    ...itemsAt(root, ['slo']).flatMap((_, index) => [
+      ...checkObjectiveName(root, index),
+      ...checkObjectiveRoutes(root, index, routes),
+    ]),
   ];
 }
 
 function checkEndpoints(root: ConfigNode, name: string, upstream: ConfigNode, names: readonly string[]): Problem[] {
-  if (!isMap(upstream.content) || upstream.content.has('endpoints') || upstream.content.has('discovery')) return [];
+  if (!isMap(upstream.content)) return [];
+  if (upstream.content.has('endpoints') && upstream.content.has('discovery')) {
+    const finding = {
+      message: 'stands beside endpoints',
+      fix: 'decide where addresses come from: remove one of the two',
+    };
+    return [problemAt(root, ['upstreams', name, 'discovery'], finding, 'key')];
+  }
+  if (upstream.content.has('endpoints') || upstream.content.has('discovery')) return [];
   const others = names.filter((other) => other !== name);
   const meant = suggest(name, others);
   const remedy = `write where it runs under upstreams.${name}: endpoints: ["http://HOST:PORT"]`;
@@ -64,6 +76,39 @@ function checkName(root: ConfigNode, index: number, routes: readonly ConfigNode[
     fix: 'choose another name, or add replaces',
   };
   return [problemAt(root, ['routes', index, 'name'], finding)];
+}
+
+function checkObjectiveName(root: ConfigNode, index: number): Problem[] {
+  const path: ConfigPath = ['slo', index, 'name'];
+  const named = textAt(root, path);
+  const first = itemsAt(root, ['slo']).findIndex(
+    (_, other) => textAt(root, ['slo', other, 'name'])?.text === named?.text,
+  );
+  if (!named || first === index) return [];
+  return [
+    problemAt(root, path, {
+      message: `${named.shown} is already the name of slo[${first}]`,
+      fix: 'choose another name',
+    }),
+  ];
+}
+
+function checkObjectiveRoutes(root: ConfigNode, index: number, routes: readonly ConfigNode[]): Problem[] {
+  const names = routes.flatMap((_, route) => nameOf(root, route) ?? placeOf(root, route));
+  return itemsAt(root, ['slo', index, 'routes']).flatMap((_, item) => {
+    const path: ConfigPath = ['slo', index, 'routes', item];
+    const named = textAt(root, path);
+    if (!named || names.includes(named.text)) return [];
+    const meant = suggest(named.text, names);
+    const fix = meant ? `did you mean ${meant}?` : `write the name of a route: ${names.join(', ') || 'there are none'}`;
+    return [problemAt(root, path, { message: `${named.shown} names a route that nothing defines`, fix })];
+  });
+}
+
+/** Host and path: the name of a route that has no other. */
+function placeOf(root: ConfigNode, route: number): string {
+  const text = (key: string) => textAt(root, ['routes', route, key])?.text ?? '';
+  return text('host').toLowerCase() + text('path');
 }
 
 function nameOf(root: ConfigNode, route: number): string | undefined {

@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { graphqlSchema } from '#gateway/graphql/settings.ts';
 import { adminSchema, listenSchema } from '#gateway/http/settings.ts';
+import { objectivesSchema } from '#gateway/monitoring/settings.ts';
+import { redisSchema } from '#gateway/redis/settings.ts';
 import { routeSchema } from '#gateway/rest/settings.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
+import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
 import { corsSchema } from '#policies/cors/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
@@ -33,10 +36,13 @@ export const configSchema = z
       ),
     graphql: graphqlSchema.prefault({}).describe('The GraphQL door.'),
     cors: corsSchema.prefault({}).describe('Which pages of other origins may read answers.'),
+    auth: authSchema.prefault({}).describe('Who is asking: issuers of tokens, API keys.'),
+    consumers: consumersSchema.describe('Applications that call the gateway, and what is known of them.'),
     telemetry: telemetrySchema.prefault({}).describe('Traces, metrics and logs.'),
-    redis: notBuilt(),
-    auth: notBuilt(),
-    consumers: notBuilt(),
+    slo: objectivesSchema.describe(
+      'Objectives for the service that clients get; `weir alerts` prints the rules that watch over them.',
+    ),
+    redis: redisSchema.prefault({}).describe('What instances share. A change needs a restart.'),
     tiers: notBuilt(),
     limits: notBuilt(),
     cache: notBuilt(),

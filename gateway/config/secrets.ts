@@ -6,8 +6,8 @@ export const redacted = '[redacted]';
 /** Keys whose values are secrets wherever they came from. */
 const secretKey = /(token|password|passphrase|secret|authorization|cookie|api-?key)$/i;
 
-/** RFC 3986 §3.2.1 */
-const userinfo = /([a-z][a-z0-9+.-]*:\/\/)([^/?#\s@]+)@/gi;
+/** RFC 3986 §3.2.1. Schemes are short; without a bound a long text would be read again from each of its letters. */
+const userinfo = /([a-z][a-z0-9+.-]{0,31}:\/\/)([^/?#\s@]+)@/gi;
 
 /** Whether a value may not be shown at all. */
 export function isSecret(path: ConfigPath, node: ConfigNode): boolean {

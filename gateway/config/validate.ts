@@ -28,7 +28,12 @@ export function validate(written: ConfigNode): Validated {
   if (result.success) return { root, config: result.data, problems: [] };
   const problems = issuesOf(result.error.issues).map((issue) => {
     const at = issue.kind === 'unknown-key' || issue.kind === 'bad-key' ? 'key' : 'value';
-    return problemAt(root, issue.path, findingOf(issue, nodeAt(written, issue.path)), at);
+    return problemAt(
+      root,
+      issue.path,
+      findingOf(issue, nodeAt(written, issue.path), nodeAt(written, issue.path.slice(0, -1))),
+      at,
+    );
   });
   return { root, config: undefined, problems };
 }
@@ -55,7 +60,9 @@ function issuesOf(issues: readonly z.core.$ZodIssue[], base: ConfigPath = []): I
       case 'invalid_union': {
         // The form that the value was meant to have is the one it fits at least from outside.
         const meant = issue.errors.find((errors) =>
-          errors.every((error) => error.code !== 'invalid_type' || error.path.length > 0),
+          errors.every(
+            ({ code, path: within }) => within.length > 0 || !(code === 'invalid_type' || code === 'invalid_value'),
+          ),
         );
         return meant ? issuesOf(meant, path) : [{ path, kind: 'type', message: issue.message }];
       }

@@ -1,3 +1,5 @@
+import type { GatewayStatus } from './gateway-status.ts';
+import type { CommandReport, OperatorCommand, Override } from './override.ts';
 import type { ReadinessReport } from './readiness.ts';
 import type { ConfigurationStatus, ReloadReport } from './reload.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
@@ -8,7 +10,13 @@ import type { UpstreamStatus } from './upstream-status.ts';
  */
 export interface Control {
   readiness(): Promise<ReadinessReport>;
+  /** What is wrong, in one look. */
+  status(): Promise<GatewayStatus>;
   upstreams(): Promise<readonly UpstreamStatus[]>;
+  /** What operators hold and for how long, the oldest first. */
+  overrides(): Promise<readonly Override[]>;
+  /** Carries a change out, in every process, or nowhere: then the report says why. */
+  apply(command: OperatorCommand): Promise<CommandReport>;
   /** Prometheus text, version 0.0.4. */
   metrics(): Promise<string>;
   configuration(): Promise<ConfigurationStatus>;

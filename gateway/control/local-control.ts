@@ -2,43 +2,62 @@ import type { Clock } from '#core/clock.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Control } from './control.ts';
+import { gatewayStatus, upstreamStatuses, type GatewayStatus } from './gateway-status.ts';
+import { observeGateway } from './gateway-metrics.ts';
+import type { CommandReport, OperatorCommand, Override } from './override.ts';
+import type { ProcessControl } from './process-control.ts';
 import type { Readiness, ReadinessReport } from './readiness.ts';
 import { Reloads, type ConfigurationStatus, type Reloadable, type ReloadReport } from './reload.ts';
-import { upstreamStatus, type UpstreamStatus } from './upstream-status.ts';
+import type { UpstreamStatus } from './upstream-status.ts';
 
 /** What is controlled: the one process that serves. */
 export interface Controlled extends Reloadable {
   readonly telemetry: Telemetry;
   readonly readiness: Readiness;
+  readonly operations: ProcessControl;
   readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream> };
 }
 
 /** Control of this process. */
 export class LocalControl implements Control {
   readonly #instance: Controlled;
+  readonly #clock: Clock;
   readonly #reloads: Reloads;
 
   constructor(instance: Controlled, clock: Clock) {
     const { log, meter } = instance.telemetry;
     this.#instance = instance;
+    this.#clock = clock;
     this.#reloads = new Reloads(instance, clock, log);
-    meter.observe(
-      'weir.config.reloads',
-      { kind: 'counter', unit: '{reload}', description: 'Attempts to load the configuration again, by outcome.' },
-      (report) => {
-        const { applied, refused } = this.#reloads.counts;
-        report(applied, { 'weir.reload.outcome': 'applied' });
-        report(refused, { 'weir.reload.outcome': 'refused' });
-      },
-    );
+    observeGateway(meter, this.#reloads);
   }
 
   readiness(): Promise<ReadinessReport> {
-    return Promise.resolve(this.#instance.readiness.report(this.#upstreams()));
+    return Promise.resolve(this.#instance.readiness.report(this.#instance.assembly.upstreams.values()));
+  }
+
+  status(): Promise<GatewayStatus> {
+    const { operations } = this.#instance;
+    const status = gatewayStatus({
+      nowMs: this.#clock.epochMs(),
+      processes: [operations.snapshot()],
+      configuration: this.#reloads.status(),
+      overrides: operations.overrides(),
+    });
+    return Promise.resolve(status);
   }
 
   upstreams(): Promise<readonly UpstreamStatus[]> {
-    return Promise.resolve([...this.#upstreams()].map(upstreamStatus));
+    const { operations } = this.#instance;
+    return Promise.resolve(upstreamStatuses([operations.snapshot()], operations.overrides()));
+  }
+
+  overrides(): Promise<readonly Override[]> {
+    return Promise.resolve(this.#instance.operations.overrides());
+  }
+
+  apply(command: OperatorCommand): Promise<CommandReport> {
+    return Promise.resolve(this.#instance.operations.apply(command));
   }
 
   metrics(): Promise<string> {
@@ -55,9 +74,5 @@ export class LocalControl implements Control {
 
   rollback(): Promise<ReloadReport> {
     return Promise.resolve(this.#reloads.rollback());
-  }
-
-  #upstreams(): Iterable<Upstream> {
-    return this.#instance.assembly.upstreams.values();
   }
 }

@@ -1,13 +1,11 @@
-import { chmodSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
 import { ModuleError } from '#resolvers/module-error.ts';
-import type { LoadedConfig } from '#gateway/config/load.ts';
 import { ConfigError } from '#gateway/config/problem.ts';
-import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { ProblemsError } from '#gateway/problems.ts';
 import { reread, type Project } from '#gateway/project.ts';
+import { fixedPartsOf, withFixedParts } from './fixed-parts.ts';
+import { restoreFile } from './restore-file.ts';
 
 /** How an attempt to load the file again went. */
 export interface ReloadReport {
@@ -30,34 +28,60 @@ export interface ConfigurationStatus {
   readonly appliedAt: string;
   /** The one before, which a rollback restores. */
   readonly previous: { readonly hash: string; readonly appliedAt: string } | undefined;
-  readonly lastAttempt: { readonly at: string; readonly ok: boolean; readonly error?: string } | undefined;
+  readonly lastAttempt:
+    | {
+        readonly kind: 'reload' | 'rollback';
+        readonly at: string;
+        readonly ok: boolean;
+        readonly error?: string;
+      }
+    | undefined;
   readonly needsRestart: readonly string[];
+}
+
+/** Another configuration, built and ready to serve. One of the two is to be called, once. */
+export interface Prepared {
+  /** Lets it take over, from the next request on. */
+  commit(): void | Promise<void>;
+  discard(): void | Promise<void>;
 }
 
 /** What is reloaded: whoever serves a project. */
 export interface Reloadable {
+  /** What serves now. */
   readonly project: Project;
-  /** @throws {ModuleError | ProblemsError} and changes nothing then */
-  replace(project: Project): void;
+  /**
+   * Builds another one beside it.
+   * @throws {ModuleError | ProblemsError} with all that does not fit together; nothing has changed then
+   */
+  prepare(project: Project): Prepared | Promise<Prepared>;
 }
 
+/** A configuration that has served. Its text is all that is needed to have it back. */
 interface Applied {
-  readonly loaded: LoadedConfig;
+  readonly text: string;
+  readonly hash: string;
   readonly atMs: number;
 }
 
-/** Parts that are read once: sockets are bound, exporters connected, and code is loaded. */
-const fixed = ['listen', 'admin', 'telemetry', 'modules'] as const satisfies readonly (keyof GatewayConfig)[];
+/** How many configurations back a rollback can go, one at a time. */
+const maxHistory = 10;
 
-/** Loads the file again while the gateway serves, and restores the one before. */
+/** Loads the file again while the gateway serves, and restores the ones before. One at a time, in the order asked for. */
 export class Reloads {
   readonly #gateway: Reloadable;
   readonly #clock: Clock;
   readonly #log: Logger;
   #current: Applied;
-  #previous: Applied | undefined;
+  /** Those that served before, the last one last. */
+  #history: readonly Applied[] = [];
   #lastAttempt: ConfigurationStatus['lastAttempt'];
+  /** What the file held when it was last read was refused. */
+  #refused = false;
   #needsRestart: readonly string[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting: Promise<ReloadReport> | undefined;
+  #rollback: Promise<ReloadReport> | undefined;
   /** By outcome, since the start. */
   readonly counts = { applied: 0, refused: 0 };
 
@@ -65,109 +89,123 @@ export class Reloads {
     this.#gateway = gateway;
     this.#clock = clock;
     this.#log = log;
-    this.#current = { loaded: gateway.project.loaded, atMs: clock.epochMs() };
+    const { text, hash } = gateway.project.loaded;
+    this.#current = { text, hash, atMs: clock.epochMs() };
   }
 
   status(): ConfigurationStatus {
-    const { loaded, atMs } = this.#current;
+    const { hash, atMs } = this.#current;
+    const previous = this.#history.at(-1);
     return {
-      file: loaded.file,
-      hash: loaded.hash,
-      appliedAt: new Date(atMs).toISOString(),
-      previous: this.#previous && {
-        hash: this.#previous.loaded.hash,
-        appliedAt: new Date(this.#previous.atMs).toISOString(),
-      },
+      file: this.#gateway.project.loaded.file,
+      hash,
+      appliedAt: isoTime(atMs),
+      previous: previous && { hash: previous.hash, appliedAt: isoTime(previous.atMs) },
       lastAttempt: this.#lastAttempt,
       needsRestart: this.#needsRestart,
     };
   }
 
-  /** Reads the file and lets it take over. What is wrong with it is told in the report and the log; nothing changes then. */
-  reload(): ReloadReport {
-    const report = this.#apply(undefined);
-    if (report.error !== undefined) this.#log.error({ hash: report.hash, error: report.error }, 'reload refused');
-    else this.#log.info({ hash: report.hash, changed: report.changed, needsRestart: report.needsRestart }, 'reloaded');
-    return report;
+  /**
+   * Reads the file and lets it take over. What is wrong with it is told in the report and the log; nothing changes then, and
+   * never does it reject. Whoever asks before the file is read shares one reading.
+   */
+  reload(): Promise<ReloadReport> {
+    return (this.#waiting ??= this.#inTurn(() => {
+      this.#waiting = undefined;
+      return this.#reload();
+    }));
   }
 
   /**
    * Restores the last good file: after a reload that was refused, the one that serves; after one that took over, the one
-   * before. It takes over first and is written back then, so that a restart finds it too.
+   * before, and one further back each time. It takes over first and is written back then, so that a restart finds it too.
+   * Whoever asks while one is under way means the same one.
    */
-  rollback(): ReloadReport {
-    const refused = this.#lastAttempt?.ok === false;
-    const target = refused ? this.#current : this.#previous;
+  rollback(): Promise<ReloadReport> {
+    return (this.#rollback ??= this.#inTurn(() => this.#rollBack()).finally(() => (this.#rollback = undefined)));
+  }
+
+  #inTurn(task: () => Promise<ReloadReport>): Promise<ReloadReport> {
+    const result = this.#turn.then(task);
+    this.#turn = result;
+    return result;
+  }
+
+  async #reload(): Promise<ReloadReport> {
+    const former = this.#current;
+    const report = await this.#apply('reload', undefined);
+    this.#refused = !report.ok;
+    if (report.changed) this.#history = [...this.#history, former].slice(-maxHistory);
+    if (report.ok) this.#log.info(logged(report), 'reloaded');
+    else this.#log.error(logged(report), 'reload refused');
+    return report;
+  }
+
+  async #rollBack(): Promise<ReloadReport> {
+    const target = this.#refused ? this.#current : this.#history.at(-1);
     if (!target) {
       const error = 'There is nothing to roll back to: this process has served one configuration only.';
-      return { ok: false, hash: this.#current.loaded.hash, changed: false, error, needsRestart: this.#needsRestart };
+      return { ok: false, hash: this.#current.hash, changed: false, error, needsRestart: this.#needsRestart };
     }
-    const report = this.#apply(target.loaded.text);
-    if (report.error !== undefined) {
-      this.#log.error({ hash: report.hash, error: report.error }, 'rollback refused');
+    const report = await this.#apply('rollback', target.text);
+    if (!report.ok) {
+      this.#log.error(logged(report), 'rollback refused');
       return report;
     }
-    const notWritten = restore(target.loaded);
-    this.#log.warn({ hash: report.hash, ...(notWritten !== undefined && { notWritten }) }, 'rolled back');
-    return { ...report, ...(notWritten !== undefined && { notWritten }) };
+    if (!this.#refused) this.#history = this.#history.slice(0, -1);
+    this.#refused = false;
+    const { loaded, options } = this.#gateway.project;
+    // What never came from a file goes back into none.
+    const notWritten = options.text === undefined ? restoreFile(loaded.file, target.text) : undefined;
+    const written = { ...report, ...(notWritten !== undefined && { notWritten }) };
+    this.#log.warn(logged(written), 'rolled back');
+    return written;
   }
 
-  #apply(text: string | undefined): ReloadReport {
-    const at = new Date(this.#clock.epochMs()).toISOString();
-    const before = this.#current.loaded;
+  async #apply(kind: 'reload' | 'rollback', text: string | undefined): Promise<ReloadReport> {
+    const at = isoTime(this.#clock.epochMs());
+    const before = this.#current;
     try {
-      const { project, needsRestart } = withFixedParts(reread(this.#gateway.project, text), this.#gateway.project);
-      this.#gateway.replace(project);
-      const changed = project.loaded.hash !== before.hash;
-      if (changed) this.#previous = this.#current;
-      this.#current = { loaded: project.loaded, atMs: changed ? this.#clock.epochMs() : this.#current.atMs };
+      const running = this.#gateway.project;
+      const { project, needsRestart } = withFixedParts(reread(running, text), fixedPartsOf(running));
+      const prepared = await this.#gateway.prepare(project);
+      await prepared.commit();
+      const { hash } = project.loaded;
+      const changed = hash !== before.hash;
+      this.#current = { text: project.loaded.text, hash, atMs: changed ? this.#clock.epochMs() : before.atMs };
       this.#needsRestart = needsRestart;
-      this.#lastAttempt = { at, ok: true };
+      this.#lastAttempt = { kind, at, ok: true };
       this.counts.applied++;
-      return { ok: true, hash: project.loaded.hash, changed, needsRestart };
-    } catch (error) {
-      if (!(error instanceof ConfigError || error instanceof ProblemsError || error instanceof ModuleError))
-        throw error;
-      this.#lastAttempt = { at, ok: false, error: error.message };
+      return { ok: true, hash, changed, needsRestart };
+    } catch (thrown) {
+      const error = this.#explain(thrown);
+      this.#lastAttempt = { kind, at, ok: false, error };
       this.counts.refused++;
-      return { ok: false, hash: before.hash, changed: false, error: error.message, needsRestart: this.#needsRestart };
+      return { ok: false, hash: before.hash, changed: false, error, needsRestart: this.#needsRestart };
     }
   }
-}
 
-/** The project as far as it can take over now, and the keys that it would change where that cannot be. */
-function withFixedParts(next: Project, running: Project): { project: Project; needsRestart: string[] } {
-  const { loaded } = running;
-  const config = { ...next.loaded.config };
-  const needsRestart: string[] = [];
-  for (const part of fixed) {
-    needsRestart.push(...differences(part, config[part], loaded.config[part]));
-    Object.assign(config, { [part]: loaded.config[part] });
+  /** Whatever it was, the gateway goes on: a reload must not be what takes it down. */
+  #explain(thrown: unknown): string {
+    if (thrown instanceof ConfigError || thrown instanceof ProblemsError || thrown instanceof ModuleError)
+      return thrown.message;
+    this.#log.error({ err: thrown }, 'reload failed');
+    return 'Weir failed over this configuration in a way that it cannot explain. Fix: see `reload failed` in its log.';
   }
-  return { project: { ...next, loaded: { ...next.loaded, config } }, needsRestart };
 }
 
-function differences(path: string, next: unknown, running: unknown): string[] {
-  if (!isRecord(next) || !isRecord(running)) return JSON.stringify(next) === JSON.stringify(running) ? [] : [path];
-  const keys = new Set([...Object.keys(next), ...Object.keys(running)]);
-  return [...keys].flatMap((key) => differences(`${path}.${key}`, next[key], running[key]));
+/** Without what is the same in every report. */
+function logged({ hash, changed, error, needsRestart, notWritten }: ReloadReport): object {
+  return {
+    hash,
+    changed,
+    ...(error !== undefined && { error }),
+    ...(needsRestart.length > 0 && { needsRestart }),
+    ...(notWritten !== undefined && { notWritten }),
+  };
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Writes the file as a whole or not at all. @returns why it could not be */
-function restore({ file, text }: LoadedConfig): string | undefined {
-  const path = resolve(file);
-  const beside = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(beside, text, { mode: 0o600 });
-    chmodSync(beside, statSync(path).mode);
-    renameSync(beside, path);
-    return undefined;
-  } catch (error) {
-    rmSync(beside, { force: true });
-    return (error as Error).message;
-  }
+function isoTime(epochMs: number): string {
+  return new Date(epochMs).toISOString();
 }

@@ -6,8 +6,10 @@ import { toWeirError, WeirError } from '#core/errors.ts';
 import { firstValue } from '#core/headers.ts';
 import type { Logger } from '#core/log.ts';
 import type { Meter } from '#core/meter.ts';
+import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { Execution } from '#resolvers/execution.ts';
 import { replyWithError } from '../http/error-reply.ts';
+import type { RefusalLog } from '../telemetry/refusal-log.ts';
 import { readAccept } from './accept.ts';
 import { readContentType } from './content-type.ts';
 import { ErrorFormat } from './error-format.ts';
@@ -31,6 +33,8 @@ export interface GraphqlDoorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly meter: Meter;
+  readonly load: LoadShedder;
+  readonly refusals: RefusalLog;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
   readonly examples?: readonly string[];
 }
@@ -61,18 +65,20 @@ class Door implements GraphqlDoor {
   readonly #graphiql: GraphiqlPage;
   #yoga: YogaLane;
 
-  constructor({ settings: first, phases, execution, clock, log, meter, examples = [] }: GraphqlDoorOptions) {
+  constructor(options: GraphqlDoorOptions) {
+    const { settings: first, phases, execution, clock, log, meter, load, refusals, examples = [] } = options;
     const errors = new ErrorFormat(log);
-    const operationLog = new OperationLog(log, clock);
+    const operationLog = new OperationLog(log, clock, refusals);
     const schema = withIncrementalDelivery(execution.schema);
     const settings = { ...first };
-    const operations = new Operations({ schema, execution, settings, phases, errors, clock, meter });
+    const operations = new Operations({ schema, execution, settings, phases, errors, clock, meter, load });
     this.#log = log;
     this.#settings = settings;
     this.#operations = operations;
-    this.#openYogaLane = () => createYogaLane({ settings, operations, errors, operationLog });
+    this.#openYogaLane = () => createYogaLane({ settings, operations, errors, operationLog, load });
     this.#yoga = this.#openYogaLane();
-    this.#webSockets = new WebSockets(new TransportProtocol({ settings, operations, operationLog, clock, log }), log);
+    const protocol = new TransportProtocol({ settings, operations, operationLog, clock, log, load });
+    this.#webSockets = new WebSockets(protocol, log);
     this.#graphiql = new GraphiqlPage(examples);
   }
 
@@ -110,7 +116,7 @@ class Door implements GraphqlDoor {
       return;
     }
     if (context.method === 'OPTIONS') {
-      context.reply.head(204, { allow: 'GET, HEAD, POST, OPTIONS', 'content-length': '0' });
+      context.reply.head(204, { allow: 'GET, HEAD, POST, OPTIONS' });
       context.reply.end();
       return;
     }

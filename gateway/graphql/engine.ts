@@ -2,6 +2,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { Clock } from '#core/clock.ts';
 import type { Meter } from '#core/meter.ts';
 import type { Execution } from '#resolvers/execution.ts';
+import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { ErrorFormat } from './error-format.ts';
 import type { DocumentPhase } from './phases.ts';
 import type { GraphqlSettings } from './settings.ts';
@@ -17,4 +18,5 @@ export interface Engine {
   readonly errors: ErrorFormat;
   readonly clock: Clock;
   readonly meter: Meter;
+  readonly load: LoadShedder;
 }

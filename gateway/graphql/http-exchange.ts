@@ -1,5 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import { errorTable, type ErrorCode } from '#core/errors.ts';
+import { errorSigns } from '../http/error-reply.ts';
 import type { Accept } from './accept.ts';
 import type { Outcome } from './operations.ts';
 import type { Result } from './result.ts';
@@ -61,8 +62,11 @@ export class HttpExchange {
     return soft ? 200 : errorTable[code as ErrorCode].status;
   }
 
-  /** Response headers that belong to a refusal, such as `Allow`. */
-  get headers(): Readonly<Record<string, string>> | undefined {
-    return this.outcome?.kind === 'refused' ? this.outcome.refusal.headers : undefined;
+  /** Response headers that belong to a result with errors, such as `Allow`. */
+  headersOf(result: Result): Readonly<Record<string, string>> | undefined {
+    const refusal = this.outcome?.kind === 'refused' ? this.outcome.refusal : undefined;
+    if (this.statusOf(result) < 400) return refusal?.headers;
+    const code = result.errors?.[0]?.extensions?.code as ErrorCode;
+    return { ...refusal?.headers, ...errorSigns(code in errorTable ? code : 'INTERNAL', refusal?.retryAfterS) };
   }
 }

@@ -41,10 +41,11 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
 }
 
 /** Adds what an operation called and met to the account of the request that it came by. */
-export function account(parent: RequestContext, { calls, errorCode }: RequestContext): void {
+export function account(parent: RequestContext, { calls, errorCode, fallback }: RequestContext): void {
   const { sent } = parent.calls;
   for (const [upstream, count] of calls.sent) sent.set(upstream, (sent.get(upstream) ?? 0) + count);
   parent.calls.total += calls.total;
   parent.calls.collapsed += calls.collapsed;
   parent.errorCode ??= errorCode;
+  parent.fallback ||= fallback;
 }

@@ -1,6 +1,8 @@
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import type { Logger } from '#core/log.ts';
+import { refusalOf } from '../telemetry/access-log.ts';
+import type { RefusalLog } from '../telemetry/refusal-log.ts';
 
 /** Characters of an operation's name; clients choose it. */
 const maxName = 256;
@@ -12,15 +14,19 @@ const maxName = 256;
 export class OperationLog {
   readonly #log: Logger;
   readonly #clock: Clock;
+  readonly #refusals: RefusalLog;
 
-  constructor(log: Logger, clock: Clock) {
+  constructor(log: Logger, clock: Clock, refusals: RefusalLog) {
     this.#log = log;
     this.#clock = clock;
+    this.#refusals = refusals;
   }
 
   /** @param connection the id of the request that became a WebSocket */
   write(context: RequestContext, connection?: string): void {
-    const { calls, operation, degraded, errorCode, id, span } = context;
+    const refusal = refusalOf(context);
+    if (refusal !== undefined && !this.#refusals.takes(refusal, context)) return;
+    const { calls, operation, degraded, fallback, errorCode, id, span } = context;
     this.#log.info(
       {
         requestId: id,
@@ -32,6 +38,7 @@ export class OperationLog {
         operation: operation && { ...operation, name: operation.name?.slice(0, maxName) },
         error: errorCode,
         degraded: degraded?.length,
+        fallback: fallback ? true : undefined,
       },
       'operation',
     );

@@ -9,6 +9,7 @@ import {
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { IncrementalFormat } from './accept.ts';
+import { denial } from '#policies/auth/field-guard.ts';
 import { enforceDeadline } from './cancellation.ts';
 import type { Engine } from './engine.ts';
 import { executeAs, partsOf, type PartedResult } from './incremental.ts';
@@ -55,9 +56,15 @@ export class Operations {
     try {
       const prepared = this.#preparer.prepare(parameters.query);
       if ('errors' in prepared) return refuse(context, prepared, record);
-      const operation = selectOperation(prepared.operations, parameters.operationName);
+      const { facts: operation, criticality, demands } = selectOperation(prepared.operations, parameters.operationName);
       context.operation = operation;
       checkDelivery(operation, delivery);
+      // The first that knows what the operation is, and the last before work is done for it.
+      if (!context.admitted) this.#engine.load.admit(criticality);
+      if (this.#engine.settings.onDenied === 'operation') {
+        const denied = denial(demands, context);
+        if (denied) throw denied;
+      }
       const format = prepared.whole === prepared.document ? undefined : delivery.incremental;
       const document = format === undefined ? prepared.whole : prepared.document;
       return operation.type === 'subscription'
@@ -113,6 +120,7 @@ export class Operations {
     const args = this.#validate(request, undefined);
     if (Array.isArray(args)) return refuse(context, refused('BAD_USER_INPUT', args), record);
     this.#subscriptions.reserve();
+    context.sustained = true;
     record.execute();
     return this.#subscriptions
       .open(args as ValidatedSubscriptionArgs, context, record)

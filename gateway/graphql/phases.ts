@@ -10,6 +10,7 @@ import {
   type Source,
 } from 'graphql';
 import { refused, type Refusal } from './refusal.ts';
+import type { Execution } from '#resolvers/execution.ts';
 import type { GraphqlSettings } from './settings.ts';
 
 /** A document on its way through the phases; each fills in what it finds. */
@@ -26,6 +27,7 @@ export interface Draft {
 export interface PhaseScope {
   readonly schema: GraphQLSchema;
   readonly settings: GraphqlSettings;
+  readonly execution: Pick<Execution, 'demands'>;
 }
 
 /** Refuses by throwing a `WeirError` or a `GraphQLError`, or by setting `draft.refusal`. */

@@ -2,7 +2,11 @@ import { hash } from 'node:crypto';
 import { GraphQLError, Kind, Source, visit, type DocumentNode } from 'graphql';
 import type { OperationFacts } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import type { Criticality } from '#core/criticality.ts';
+import type { FieldDemand } from '#policies/auth/field-guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
+import { operationCriticality } from './criticality.ts';
+import { operationDemands } from './operation-demands.ts';
 import { newDraft, type DocumentPhase, type PhaseScope } from './phases.ts';
 import { refused, refusedAs, type Refusal } from './refusal.ts';
 
@@ -11,7 +15,14 @@ interface PreparedDocument {
   readonly document: DocumentNode;
   /** The same without `@defer` and `@stream`, for clients that take one answer; the same object where there are none. */
   readonly whole: DocumentNode;
-  readonly operations: readonly OperationFacts[];
+  readonly operations: readonly PreparedOperation[];
+}
+
+export interface PreparedOperation {
+  readonly facts: OperationFacts;
+  readonly criticality: Criticality;
+  /** What its fields ask of the reader, all together. */
+  readonly demands: readonly FieldDemand[];
 }
 
 export type Prepared = PreparedDocument | Refusal;
@@ -50,7 +61,7 @@ export class Preparer {
         run(draft, this.#scope);
         if (draft.refusal) break;
       }
-      prepared = draft.refusal ?? complete(draft.document, text);
+      prepared = draft.refusal ?? complete(draft.document, text, this.#scope);
     } catch (error) {
       prepared = refusalOf(error);
     }
@@ -60,13 +71,14 @@ export class Preparer {
   }
 }
 
-function complete(document: DocumentNode, text: string): PreparedDocument {
+function complete(document: DocumentNode, text: string, { schema, settings, execution }: PhaseScope): PreparedDocument {
   const documentHash = hash('sha256', text);
-  const operations = document.definitions.flatMap((definition) =>
-    definition.kind === Kind.OPERATION_DEFINITION
-      ? [{ name: definition.name?.value, type: definition.operation, hash: documentHash }]
-      : [],
-  );
+  const operations = document.definitions.flatMap((definition) => {
+    if (definition.kind !== Kind.OPERATION_DEFINITION) return [];
+    const facts = { name: definition.name?.value, type: definition.operation, hash: documentHash };
+    const criticality = operationCriticality(schema, document, definition, settings.criticality);
+    return [{ facts, criticality, demands: operationDemands(schema, execution.demands, document, definition) }];
+  });
   return { document, whole: withoutIncremental(document), operations };
 }
 

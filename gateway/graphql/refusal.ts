@@ -9,6 +9,8 @@ export interface Refusal {
   readonly errors: readonly GraphQLFormattedError[];
   /** Response headers that belong to the refusal, such as `Allow`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Seconds for `Retry-After`. */
+  readonly retryAfterS?: number | undefined;
 }
 
 /** What GraphQL itself says against a request; all of it is about the client's own text and may be read. */
@@ -17,10 +19,12 @@ export function refused(code: ErrorCode, errors: readonly GraphQLError[]): Refus
 }
 
 /** What Weir says against it. A place in the document stands where GraphQL puts places. */
-export function refusedAs({ code, message, extensions = {}, headers }: WeirError): Refusal {
+export function refusedAs({ code, message, extensions = {}, headers, retryAfterS }: WeirError): Refusal {
   const { line, column, ...rest } = extensions;
   const located = typeof line === 'number' && typeof column === 'number' && { locations: [{ line, column }] };
-  return { code, errors: [{ message, ...located, extensions: { ...rest, code } }], headers };
+  // On a WebSocket and in a batch there is no header that could say it.
+  const later = retryAfterS !== undefined && { retryAfterS };
+  return { code, errors: [{ message, ...located, extensions: { ...rest, ...later, code } }], headers, retryAfterS };
 }
 
 export function refusedResult({ errors }: Refusal, { id }: RequestContext): Result {

@@ -25,7 +25,7 @@ export interface RawResult extends RawPart {
 }
 
 /**
- * Makes a result ready to be sent: errors lose what is internal, and `optional` fields leave their note. In an answer in
+ * Makes a result ready to be sent: errors lose what is internal, and fields that may fail leave their note. In an answer in
  * parts each part repeats the notes so far, since clients let a later `extensions` stand in for an earlier one.
  */
 export function formatResult(
@@ -46,6 +46,6 @@ export function formatResult(
   };
 }
 
-function note({ path, code, upstream }: Degraded): object {
-  return { path, code, ...(upstream !== undefined && { upstream }) };
+function note({ path, code, upstream, fallback }: Degraded): object {
+  return { path, code, ...(upstream !== undefined && { upstream }), ...(fallback && { fallback }) };
 }

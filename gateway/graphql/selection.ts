@@ -1,6 +1,7 @@
 import type { OperationFacts } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { IncrementalFormat } from './accept.ts';
+import type { PreparedOperation } from './prepare.ts';
 
 /** What a transport can do for an operation. */
 export interface Delivery {
@@ -14,14 +15,14 @@ export interface Delivery {
  * GetOperation (GraphQL §6.1).
  * @throws {WeirError} `BAD_USER_INPUT`
  */
-export function selectOperation(operations: readonly OperationFacts[], name: string | undefined): OperationFacts {
+export function selectOperation(operations: readonly PreparedOperation[], name: string | undefined): PreparedOperation {
   const [first] = operations;
   if (!first) throw refuse('The document has no operation, only fragments.');
   if (name === undefined) {
     if (operations.length === 1) return first;
     throw refuse('The document has several operations; name one of them in `operationName`.');
   }
-  const operation = operations.find((candidate) => candidate.name === name);
+  const operation = operations.find(({ facts }) => facts.name === name);
   if (!operation) throw refuse('The document has no operation of the name in `operationName`.');
   return operation;
 }

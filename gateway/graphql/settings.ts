@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { documentLimits } from '#policies/document-limits/settings.ts';
+import { requirementSchema } from '#policies/auth/settings.ts';
+import { criticality } from '#policies/overload/settings.ts';
 import { count, duration, notBuilt } from '#upstreams/fields.ts';
 
 /** The GraphQL door. It opens only where modules are loaded. */
@@ -15,6 +17,11 @@ export const graphqlSchema = z.strictObject({
   timeout: duration()
     .prefault('30s')
     .describe('For one operation; what is resolved by then is returned, the rest carries DEADLINE_EXCEEDED.'),
+  criticality: criticality()
+    .default('default')
+    .describe(
+      'Of operations whose root fields say nothing by `@criticality`: `critical`, `default` or `sheddable`; see load.md.',
+    ),
   maxBatch: count(1, 100).default(10).describe('Operations in one batched request; 1 turns batching off.'),
   subscriptions: z
     .strictObject({
@@ -25,7 +32,13 @@ export const graphqlSchema = z.strictObject({
     })
     .prefault({})
     .describe('Bounds of subscriptions; what is beyond is refused.'),
-  auth: notBuilt(),
+  auth: requirementSchema.optional().describe('Who may query; `auth.default` when left out.'),
+  onDenied: z
+    .enum(['field', 'operation'])
+    .default('field')
+    .describe(
+      'What a field that the reader may not have costs: itself, which is null with FORBIDDEN, or the whole operation.',
+    ),
   maxCost: notBuilt(),
   documents: notBuilt(),
 });

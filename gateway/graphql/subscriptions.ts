@@ -25,7 +25,7 @@ export class Subscriptions {
     this.#engine = engine;
     engine.meter.observe(
       'weir.graphql.subscriptions.open',
-      { kind: 'gauge', unit: '{subscription}', description: 'GraphQL subscriptions that are open' },
+      { kind: 'gauge', unit: '{subscription}', description: 'GraphQL subscriptions that are open', across: 'sum' },
       (report) => report(this.#open.size, {}),
     );
   }

@@ -14,6 +14,7 @@ import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
+import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { account, operationContext } from './operation-context.ts';
 import type { OperationLog } from './operation-log.ts';
 import type { Operations, Outcome } from './operations.ts';
@@ -29,6 +30,7 @@ export interface ProtocolOptions {
   readonly operationLog: OperationLog;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly load: LoadShedder;
 }
 
 /** A WebSocket and the operations that are under way on it. */
@@ -114,10 +116,12 @@ export class TransportProtocol {
   /** @returns errors where it is refused, which this protocol tells from results */
   #start(connection: Connection, parameters: GraphqlParameters): readonly GraphQLError[] | ResultStream<Result> {
     const { context, operations } = connection;
-    const { clock, log, operationLog } = this.#options;
+    const { clock, log, operationLog, load } = this.#options;
     const cancellation = new Cancellation();
     const own = operationContext(context, { id: randomUUID(), startedMs: clock.monotonicMs(), cancellation });
+    const leave = place(load);
     const over = () => {
+      leave();
       operations.delete(cancellation);
       account(context, own);
       operationLog.write(own, context.id);
@@ -128,6 +132,8 @@ export class TransportProtocol {
       return asSent(outcome.result);
     }
     operations.add(cancellation);
+    // One that waits for events is no load; their number is bounded by `subscriptions`.
+    void kindOf(outcome).then((kind) => kind === 'events' && leave());
     const results = new ResultStream<Result>({
       items: resultsOf(outcome),
       format: (result) => result,
@@ -142,6 +148,24 @@ export class TransportProtocol {
       void endOf(outcome).then(over);
     });
     return results;
+  }
+}
+
+/** Takes a place among what is in flight. @returns what gives it back, once */
+function place(load: LoadShedder): () => void {
+  let taken = true;
+  load.inFlight++;
+  return () => {
+    if (taken) load.inFlight--;
+    taken = false;
+  };
+}
+
+async function kindOf(outcome: Outcome | Promise<Outcome>): Promise<Outcome['kind'] | undefined> {
+  try {
+    return (await outcome).kind;
+  } catch {
+    return undefined;
   }
 }
 

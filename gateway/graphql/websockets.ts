@@ -65,6 +65,7 @@ export class WebSockets {
   }
 
   #open(webSocket: WebSocket, context: RequestContext): void {
+    context.sustained = true;
     webSocket.on('error', (error) => this.#log.debug({ requestId: context.id, err: error }, 'websocket failed'));
     webSocket.on('pong', () => this.#silent.delete(webSocket));
     webSocket.on('close', () => this.#silent.delete(webSocket));

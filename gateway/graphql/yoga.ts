@@ -1,11 +1,12 @@
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import { WeirError } from '#core/errors.ts';
+import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { ErrorFormat } from './error-format.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import { account, operationContext } from './operation-context.ts';
 import type { OperationLog } from './operation-log.ts';
-import type { Operations } from './operations.ts';
+import type { Operations, Outcome } from './operations.ts';
 import { readParameters, type GraphqlParameters } from './parameters.ts';
 import type { Result } from './result.ts';
 import type { GraphqlSettings } from './settings.ts';
@@ -19,6 +20,7 @@ export interface YogaOptions {
   readonly operations: Operations;
   readonly errors: ErrorFormat;
   readonly operationLog: OperationLog;
+  readonly load: LoadShedder;
 }
 
 /** Runs a request through Yoga. */
@@ -115,10 +117,16 @@ async function runAlone(
 async function runEntry(
   exchange: HttpExchange,
   parameters: GraphqlParameters,
-  { operations, operationLog }: YogaOptions,
+  { operations, operationLog, load }: YogaOptions,
 ): Promise<ExecutionResult> {
   const own = operationContext(exchange.context, {});
-  const outcome = await operations.run(own, parameters, exchange.delivery);
+  load.inFlight++;
+  let outcome: Outcome;
+  try {
+    outcome = await operations.run(own, parameters, exchange.delivery);
+  } finally {
+    load.inFlight--;
+  }
   account(exchange.context, own);
   operationLog.write(own);
   return asYogas('result' in outcome ? outcome.result : {});
@@ -145,7 +153,7 @@ function cleanResult(result: ExecutionResult, { context }: HttpExchange, format:
 /** `extensions.http` is how Yoga is told of a status, which it guesses otherwise; it takes it out again. */
 function withStatus(result: Result, exchange: HttpExchange): Result {
   if (result.errors === undefined) return result;
-  const http = { status: exchange.statusOf(result), headers: exchange.headers };
+  const http = { status: exchange.statusOf(result), headers: exchange.headersOf(result) };
   return { ...result, extensions: { ...result.extensions, http } };
 }
 

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { Forwarded } from '#core/context.ts';
 import type { Headers } from '#core/headers.ts';
+import { readForwarded } from './forwarded.ts';
 
 export interface ClientAddress {
   readonly peerIp: string;
@@ -11,7 +12,9 @@ export interface ClientAddress {
 
 /**
  * Says who the client is. `X-Forwarded-*` is believed only from `listen.trustedProxies`, and of its list only the part
- * that trusted proxies appended: read from the right, the first address that is not one of them is the client.
+ * that trusted proxies appended: read from the right, the first address that is not one of them is the client. `Forwarded`
+ * (RFC 7239) is read the same way, but only where none of the others came: a proxy that writes those passes it on unread,
+ * as anybody may have written it.
  */
 export class ClientAddresses {
   readonly #trusted: BlockList | undefined;
@@ -35,20 +38,18 @@ export class ClientAddresses {
     if (!this.trusts(peerIp)) {
       return { peerIp, clientIp: peerIp, trustedPeer: false, forwarded: { for: peerIp, proto: scheme, host } };
     }
+    if (headers.forwarded !== undefined && !saysOtherwise(headers)) {
+      return this.#byForwarded(peerIp, String(headers.forwarded), scheme, host);
+    }
     const list = headers['x-forwarded-for'];
     const chain = (Array.isArray(list) ? list.join(',') : (list ?? ''))
       .split(',')
       .map((entry) => plainIp(entry.trim()))
       .filter((entry) => entry !== '');
-    let first = chain.length;
-    let clientIp = peerIp;
-    while (first > 0 && isIP(chain[first - 1]!) !== 0) {
-      clientIp = chain[--first]!;
-      if (!this.trusts(clientIp)) break;
-    }
+    const first = this.#firstOf(chain);
     return {
       peerIp,
-      clientIp,
+      clientIp: chain[first] ?? peerIp,
       trustedPeer: true,
       forwarded: {
         for: [...chain.slice(first), peerIp].join(', '),
@@ -57,6 +58,43 @@ export class ClientAddresses {
       },
     };
   }
+
+  /** Where the part begins that trusted proxies appended to a list of addresses. */
+  #firstOf(chain: readonly string[]): number {
+    let first = chain.length;
+    while (first > 0 && isIP(chain[first - 1]!) !== 0) {
+      first--;
+      if (!this.trusts(chain[first]!)) break;
+    }
+    return first;
+  }
+
+  #byForwarded(peerIp: string, value: string, scheme: string, host: string): ClientAddress {
+    const hops = readForwarded(value);
+    const chain = hops.map((hop) => plainIp(hop.for ?? ''));
+    const first = this.#firstOf(chain);
+    // Where the client is not named, what the peer says of its connection is still what it has seen.
+    const hop = hops[first] ?? hops.at(-1);
+    return {
+      peerIp,
+      clientIp: chain[first] ?? peerIp,
+      trustedPeer: true,
+      forwarded: {
+        for: [...chain.slice(first), peerIp].join(', '),
+        proto: hop?.proto?.toLowerCase() === 'https' ? 'https' : scheme,
+        host: hostOr(host, hop?.host),
+      },
+    };
+  }
+}
+
+/** Any of the fields that proxies wrote before there was `Forwarded`. */
+function saysOtherwise(headers: Headers): boolean {
+  return (
+    headers['x-forwarded-for'] !== undefined ||
+    headers['x-forwarded-proto'] !== undefined ||
+    headers['x-forwarded-host'] !== undefined
+  );
 }
 
 /** Of a list that each proxy adds to, what the trusted peer itself said. */
@@ -69,7 +107,7 @@ function hostOr(host: string, forwarded: string | undefined): string {
 }
 
 /** Without the IPv4-mapped prefix, brackets and port that servers and proxies put around an address. */
-function plainIp(text: string): string {
+export function plainIp(text: string): string {
   if (text.startsWith('::ffff:')) return text.slice(7);
   if (text.startsWith('[')) return text.slice(1, text.indexOf(']'));
   const colon = text.indexOf(':');

@@ -1,5 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
-import { errorRow, type WeirError } from '#core/errors.ts';
+import { errorRow, type ErrorCode, type WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 
 /**
@@ -18,17 +18,36 @@ export function replyWithError(context: RequestContext, error: WeirError): void 
   const graphql = context.route?.door === 'graphql';
   const body = Buffer.from(JSON.stringify(graphql ? graphqlErrors(context, error) : problem(error, context.id)));
   const headers: Headers = {
-    ...error.headers,
-    'content-type': graphql ? 'application/json; charset=utf-8' : 'application/problem+json',
+    ...errorHeaders(error),
     'content-length': String(body.length),
-    'cache-control': 'no-store',
   };
-  const row = errorRow(error.code);
-  // RFC 9209 §2: tells the gateway's own answer from an upstream's.
-  if (row.proxyStatus !== undefined) headers['proxy-status'] = `weir; error=${row.proxyStatus}`;
-  if (error.retryAfterS !== undefined) headers['retry-after'] = String(error.retryAfterS);
+  if (graphql) headers['content-type'] = 'application/json; charset=utf-8';
   reply.head(error.status, headers);
   reply.end(context.method === 'HEAD' ? undefined : body);
+}
+
+/** What every answer with an error says in its head, whoever writes it. */
+export function errorHeaders({ code, headers, retryAfterS }: WeirError): Record<string, string> {
+  return {
+    ...headers,
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    ...errorSigns(code, retryAfterS),
+  };
+}
+
+/** Seconds for a 503 whose error names none: RFC 9110 §10.2.3 has it as the sign that it is for a time. */
+const usualRetryAfterS = 1;
+
+/** What of it belongs to any form of answer: who made it (RFC 9209 §2 tells it from an upstream's), and when to come back. */
+export function errorSigns(code: ErrorCode, retryAfterS?: number): Record<string, string> {
+  const { status, proxyStatus } = errorRow(code);
+  const seconds = retryAfterS ?? (status === 503 ? usualRetryAfterS : undefined);
+  return {
+    ...(proxyStatus !== undefined && { 'proxy-status': `weir; error=${proxyStatus}` }),
+    // Now would be no later.
+    ...(seconds !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(seconds))) }),
+  };
 }
 
 /** RFC 9457. */

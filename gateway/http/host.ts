@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import express, { type Express, type Router } from 'express';
+import express, { type Express, type Request, type Router } from 'express';
 import type { RequestContext } from '#core/context.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
-import type { Gauge } from '#core/meter.ts';
 import type { Logger } from '#core/log.ts';
-import type { Load } from '#policies/overload/overload.ts';
-import { arrive, type Arrivals } from './arrival.ts';
+import type { LoadShedder } from '#policies/overload/load-shedder.ts';
+import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
+import { arrive, schemeOf, type Arrivals } from './arrival.ts';
+import { plainIp } from './client-address.ts';
+import { ClientConnection, type ConnectionOptions, type ParserError } from './connection.ts';
+import { ConnectionLimit } from './connection-limit.ts';
 import { EarlyBytes } from './early-bytes.ts';
+import { EarlyRefusal, hasBody } from './early-refusal.ts';
 import { replyWithError } from './error-reply.ts';
+import { keptWaiting } from './expectation.ts';
 import { listenAt } from './listen-at.ts';
-import type { Listener } from './node-reply.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { ListenSettings } from './settings.ts';
 import { runStages } from './stages.ts';
@@ -20,11 +24,11 @@ import { unreadable, unreadAnswer } from './unread.ts';
 export interface HostOptions {
   readonly settings: ListenSettings;
   readonly arrivals: Arrivals;
-  readonly load: Load;
+  readonly load: LoadShedder;
   readonly pages: Router;
   readonly log: Logger;
-  /** Connections that clients have open. */
-  readonly connections: Gauge;
+  /** Of what never becomes a request with a context. */
+  readonly telemetry: Pick<Telemetry, 'connections' | 'refused' | 'connectionRefused'>;
   readonly begun: (context: RequestContext) => void;
   /** Called once for every request, when its last byte is out or its connection gone. */
   readonly settled: (context: RequestContext) => void;
@@ -32,27 +36,55 @@ export interface HostOptions {
 
 const nothing = Buffer.alloc(0);
 
-/** How long what a client still sends after its answer is read and thrown away. */
-const lingerMs = 5_000;
+const nothingToDo = () => {};
+
+/** How often connections are looked at; Node looks as often for heads that are late. */
+const checkMs = 1_000;
 
 /** The public listener: Express over node:http, and the one place that turns its requests into Weir's. */
-export class HttpHost implements Listener {
+export class HttpHost {
   readonly server: Server;
-  readonly stallTimeoutMs: number;
   readonly #options: HostOptions;
-  /** Sockets that have left HTTP behind, and hence node:http's own accounts. */
-  readonly #upgraded = new Set<Socket>();
-  /** Requests under way on each connection. */
-  readonly #pending = new Map<Socket, number>();
+  /**
+   * Sockets that have left node:http's own accounts, and what says goodbye to them; nothing yet while a protocol is being
+   * switched to, which is a request like any other.
+   */
+  readonly #upgraded = new Map<Socket, (() => void) | undefined>();
+  #closing = false;
+  readonly #connections = new Map<Socket, ClientConnection>();
+  readonly #connectionOptions: ConnectionOptions;
+  readonly #perIp: ConnectionLimit;
+  readonly #atOnce = new EarlyRefusal('OVERLOADED');
   #pipeline: Pipeline;
   #draining = false;
+  #checks: NodeJS.Timeout | undefined;
 
   constructor(pipeline: Pipeline, options: HostOptions) {
     this.#pipeline = pipeline;
     this.#options = options;
     const { settings } = options;
-    this.stallTimeoutMs = settings.bodyTimeout;
+    this.#connectionOptions = {
+      readPace: options.arrivals.bodyPace,
+      maxIdleMs: settings.keepAliveTimeout + settings.headersTimeout + 2 * checkMs,
+      draining: () => this.#draining,
+      answerUnread: (cause, socket) => this.#answerUnread(cause, socket),
+    };
+    this.#perIp = new ConnectionLimit(settings.maxConnectionsPerIp);
     const app = this.#express();
+    const run = (request: IncomingMessage, response: ServerResponse) => {
+      if (options.load.full) {
+        this.#refuseAtOnce(request, response);
+        return;
+      }
+      // Express would answer what it cannot parse itself, past every stage.
+      const target = { originalUrl: request.url, url: '/' };
+      app(Object.assign(request, target), response);
+    };
+    const serve = (request: IncomingMessage, response: ServerResponse) => {
+      const connection = this.#connectionOf(request.socket);
+      if (connection.takes(request)) run(request, response);
+      else connection.postpone(request, () => run(request, response));
+    };
     this.server = createServer(
       {
         maxHeaderSize: settings.maxHeaderBytes,
@@ -61,38 +93,43 @@ export class HttpHost implements Listener {
         requestTimeout: 0,
         keepAliveTimeout: settings.keepAliveTimeout,
         // Node looks for late clients only every 30 s by default, which makes any shorter timeout a fiction.
-        connectionsCheckingInterval: 1_000,
+        connectionsCheckingInterval: checkMs,
         // The guard refuses both a missing Host and two of them, which it sees joined.
         requireHostHeader: false,
         joinDuplicateHeaders: true,
-        // Others than WebSocket's (RFC 6455 §4.1) are ignored, as RFC 9110 §7.8 allows, and served over HTTP/1.1.
-        shouldUpgradeCallback: (request) =>
-          request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket',
+        // Whatever flags Node was started with.
+        insecureHTTPParser: false,
+        shouldUpgradeCallback: (request) => this.#mayUpgrade(request),
       },
-      app,
+      serve,
     );
     // Requests with an Expect header; else Node would ask for a body before anyone knows whether it is wanted.
-    this.server.on('checkContinue', app);
-    this.server.on('checkExpectation', app);
+    this.server.on('checkContinue', serve);
+    this.server.on('checkExpectation', serve);
+    // Of many header lines Node's parser would drop the last, perhaps those that say where the request ends. Their bytes are
+    // bounded, and the guard counts them.
+    this.server.maxHeadersCount = 0;
+    // A client that shuts its side may still wait for its answer.
+    Object.assign(this.server, { httpAllowHalfOpen: true });
     this.server.maxConnections = settings.maxConnections;
-    this.server.on('connection', (socket) => {
-      options.connections.add(1);
-      this.#pending.set(socket, 0);
-      socket.once('close', () => {
-        options.connections.add(-1);
-        this.#pending.delete(socket);
-      });
+    // One of several workers hands what it cannot take to the next otherwise, and full ones to each other for ever.
+    this.server.dropMaxConnection = true;
+    this.server.on('drop', (dropped) => {
+      options.telemetry.connectionRefused('total', { clientIp: dropped?.remoteAddress ?? '' });
     });
-    this.server.on('clientError', (error, socket) => this.#refuseUnread(error, socket as Socket));
+    this.server.on('connection', (socket) => this.#connected(socket));
+    this.server.on('clientError', (error, socket) => this.#connections.get(socket as Socket)?.fail(error));
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket as Socket, head));
+    // It asks for a protocol too, if for one that the guard refuses; without a listener Node hangs up.
+    this.server.on('connect', (request, socket, head) => this.#connect(request, socket as Socket, head));
   }
 
   listen(): Promise<AddressInfo> {
+    this.#checks = setInterval(() => {
+      const nowMs = performance.now();
+      for (const connection of this.#connections.values()) connection.check(nowMs);
+    }, checkMs).unref();
     return listenAt(this.server, this.#options.settings);
-  }
-
-  get draining(): boolean {
-    return this.#draining;
   }
 
   /** From the next request on. @returns the pipeline that served so far */
@@ -115,12 +152,14 @@ export class HttpHost implements Listener {
     this.server.closeIdleConnections();
     const cut = setTimeout(() => {
       this.server.closeAllConnections();
-      for (const socket of this.#upgraded) socket.destroy();
+      for (const socket of this.#upgraded.keys()) socket.destroy();
     }, timeoutMs);
-    for (const socket of this.#upgraded) socket.destroySoon();
+    this.#closing = true;
+    for (const leave of this.#upgraded.values()) leave?.();
     await closed;
     clearTimeout(cut);
     clearInterval(idle);
+    clearInterval(this.#checks);
   }
 
   #express(): Express {
@@ -133,24 +172,62 @@ export class HttpHost implements Listener {
     return app;
   }
 
+  #connected(socket: Socket): void {
+    const { telemetry, arrivals } = this.#options;
+    const clientIp = plainIp(socket.remoteAddress ?? '');
+    // A load balancer is many clients.
+    const leave = arrivals.addresses.trusts(clientIp) ? nothingToDo : this.#perIp.take(clientIp);
+    if (!leave) {
+      telemetry.connectionRefused('per_ip', { clientIp });
+      socket.destroy();
+      return;
+    }
+    telemetry.connections.add(1);
+    this.#connections.set(socket, new ClientConnection(socket, this.#connectionOptions));
+    socket.once('close', () => {
+      leave();
+      telemetry.connections.add(-1);
+      this.#connections.delete(socket);
+    });
+  }
+
+  /** Of a socket that requests come from. */
+  #connectionOf(socket: Socket): ClientConnection {
+    return this.#connections.get(socket)!;
+  }
+
+  /**
+   * Others than WebSocket's (RFC 6455 §4.1) are ignored, as RFC 9110 §7.8 allows, and served over HTTP/1.1; so is one that has
+   * content, or does not wait its turn. Node drops what came in one packet with those, and what follows could be anything.
+   */
+  #mayUpgrade(request: IncomingMessage): boolean {
+    const connection = this.#connectionOf(request.socket);
+    const { method, headers } = request;
+    const webSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody(request);
+    if (webSocket && connection.free) return true;
+    connection.endAfter(request);
+    return false;
+  }
+
   #begin(
     request: IncomingMessage,
     response: ServerResponse,
     closing: IncomingMessage | Socket | ServerResponse,
     pipeline: Pipeline,
+    url: string,
   ): RequestContext {
     const { arrivals, load, settled, begun } = this.#options;
-    const { socket } = request;
-    const context = arrive(request, response, arrivals, this);
+    const connection = this.#connectionOf(request.socket);
+    const context = arrive(request, response, arrivals, connection, url);
     load.inFlight++;
     pipeline.enter();
-    this.#pending.set(socket, (this.#pending.get(socket) ?? 0) + 1);
+    connection.entered({ context, request, response });
     begun(context);
     closing.once('close', () => {
-      load.inFlight--;
       // A protocol that was switched to ends when either side leaves, which cuts nothing short.
       const switched = response.statusCode === 101;
       if (switched) settled(context);
+      else load.inFlight--;
       if (!response.writableFinished) {
         // A response on an upgrade's socket does not see that end.
         response.destroy();
@@ -158,24 +235,23 @@ export class HttpHost implements Listener {
       }
       if (!switched) settled(context);
       pipeline.leave();
-      if (request.complete) this.#finished(socket);
-      else if (!socket.destroyed) linger(request, () => this.#finished(socket));
+      connection.left(request);
     });
     return context;
   }
 
-  #finished(socket: Socket): void {
-    const pending = this.#pending.get(socket);
-    if (pending !== undefined) this.#pending.set(socket, pending - 1);
-  }
-
-  #serve(request: IncomingMessage, response: ServerResponse, next: () => void): void {
+  #serve(request: Request, response: ServerResponse, next: () => void): void {
     const pipeline = this.#pipeline;
-    const context = this.#begin(request, response, response, pipeline);
+    const context = this.#begin(request, response, response, pipeline, request.originalUrl);
     const dispatch = () => {
       if (!pipeline.doors.dispatch(context, request, response)) return;
       for (const name in context.reply.headers) response.setHeader(name, context.reply.headers[name]!);
-      if (this.#draining) response.setHeader('connection', 'close');
+      const connection = this.#connectionOf(request.socket);
+      if (connection.endsWith(response)) {
+        response.setHeader('connection', 'close');
+        connection.ending();
+      }
+      request.url = context.target;
       next();
     };
     runStages(pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
@@ -191,12 +267,22 @@ export class HttpHost implements Listener {
     socket.on('error', () => socket.destroy());
     socket.on('timeout', () => socket.destroy());
     socket.on('drain', () => response.emit('drain'));
-    this.#upgraded.add(socket);
+    this.#connectionOf(socket).switchProtocol();
+    this.#upgraded.set(socket, undefined);
     socket.once('close', () => this.#upgraded.delete(socket));
+    if (this.#options.load.full) {
+      this.#refuseAtOnce(request, response);
+      return;
+    }
     const pipeline = this.#pipeline;
-    const context = this.#begin(request, response, socket, pipeline);
+    const context = this.#begin(request, response, socket, pipeline, request.url ?? '');
     const early = new EarlyBytes(socket, head);
-    const switched = () => {
+    const switched = (leave = () => socket.destroySoon()) => {
+      this.#upgraded.set(socket, leave);
+      // Once it is open.
+      if (this.#closing) setImmediate(leave);
+      // It may stay open for days, and may be idle: from here on it is a connection, bounded as such.
+      this.#options.load.inFlight--;
       response.statusCode = 101;
       response.detachSocket(socket);
       early.giveBack();
@@ -205,23 +291,36 @@ export class HttpHost implements Listener {
     runStages(pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
   }
 
-  /** Node's parser has given up on what a client sends, or on waiting for it. */
-  #refuseUnread(cause: Error & { readonly code?: string }, socket: Socket): void {
-    // It says so again for everything that follows.
-    if (socket.writableEnded) return;
-    if (!socket.writable || cause.code === 'ECONNRESET' || (this.#pending.get(socket) ?? 0) > 0) {
-      socket.destroy(cause);
-      return;
-    }
+  /** There is no place left for anybody. Nothing is made of the request, and what still comes of it is thrown away. */
+  #refuseAtOnce(request: IncomingMessage, response: ServerResponse): void {
+    const { load, arrivals, telemetry } = this.#options;
+    const connection = this.#connectionOf(request.socket);
+    const refused = this.#atOnce.answer(request, response, load.overflow(), this.#draining, arrivals.addresses);
+    telemetry.refused(refused);
+    if (this.#draining || keptWaiting(response)) connection.ending();
+    if (!hasBody(request)) return;
+    connection.entered({ context: undefined, request, response });
+    connection.left(request);
+  }
+
+  #connect(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    // Node no longer looks after answers that are under way, and of one with content it gives no socket.
+    if (this.#connectionOf(request.socket).free && request.complete) this.#upgrade(request, socket, head);
+    else request.socket.destroy();
+  }
+
+  #answerUnread(cause: ParserError, socket: Socket): string {
     const error = unreadable(cause);
     const requestId = randomUUID();
-    this.#options.log.info(
-      { requestId, clientIp: socket.remoteAddress, status: error.status, error: error.code, cause: cause.message },
-      'request',
-    );
-    socket.end(unreadAnswer(error, requestId), 'latin1');
-    const cut = setTimeout(() => socket.destroy(), lingerMs);
-    socket.once('close', () => clearTimeout(cut));
+    this.#options.telemetry.refused({
+      requestId,
+      status: error.status,
+      clientIp: plainIp(socket.remoteAddress ?? ''),
+      error: error.code,
+      cause: cause.message,
+      scheme: schemeOf(socket),
+    });
+    return unreadAnswer(error, requestId);
   }
 
   #refuse(context: RequestContext, thrown: unknown): void {
@@ -231,17 +330,4 @@ export class HttpHost implements Listener {
     }
     replyWithError(context, error);
   }
-}
-
-/**
- * A client that is still sending has perhaps not read its answer yet, which a closed connection would take from it
- * (RFC 9112 §9.6). What comes is thrown away, for a while.
- */
-function linger(request: IncomingMessage, ended: () => void): void {
-  request.resume();
-  const cut = setTimeout(() => request.destroy(), lingerMs);
-  request.once('close', () => {
-    clearTimeout(cut);
-    ended();
-  });
 }

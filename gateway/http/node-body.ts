@@ -1,52 +1,64 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Cancellation } from '#core/cancellation.ts';
 import type { IncomingBody } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import { invite } from './expectation.ts';
+import { Pace, type PaceSettings } from './pace.ts';
 
-/** The request's body over node:http, which has already refused bad framing (RFC 9112 §6). */
+/**
+ * The request's body over node:http, which has already refused bad framing (RFC 9112 §6). Whether it is read here or passed on
+ * as a stream, a client that sends it too slowly has its request cancelled.
+ */
 export class NodeBody implements IncomingBody {
   readonly length: number | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #timeoutMs: number;
+  readonly #pace: PaceSettings;
+  readonly #cancellation: Cancellation;
+  #read = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, timeoutMs: number) {
+  constructor(request: IncomingMessage, response: ServerResponse, pace: PaceSettings, cancellation: Cancellation) {
     this.#request = request;
     this.#response = response;
-    this.#timeoutMs = timeoutMs;
+    this.#pace = pace;
+    this.#cancellation = cancellation;
     const { headers } = request;
     if (headers['transfer-encoding'] !== undefined) this.length = undefined;
     else this.length = headers['content-length'] === undefined ? 0 : Number(headers['content-length']);
+    // That is when somebody begins to read.
+    if (this.length !== 0) request.once('resume', () => this.#watchStream());
   }
 
   read(maxBytes: number): Promise<Buffer> {
     const request = this.#request;
+    this.#read = true;
     invite(request.headers, this.#response);
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
-      const timer = setTimeout(() => {
-        stop(new WeirError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }));
-      }, this.#timeoutMs);
+      const pace = new Pace(this.#pace, () => this.#tooSlow());
       const stop = (error: WeirError) => {
-        clearTimeout(timer);
+        pace.stop();
         request.off('data', onData);
         // What still comes is thrown away, so that the answer can be read before the connection closes.
         request.resume();
         reject(error);
       };
       const onData = (chunk: Buffer) => {
-        timer.refresh();
         bytes += chunk.length;
         if (bytes > maxBytes) {
           stop(new WeirError('BODY_TOO_LARGE', { detail: `The body may have at most ${maxBytes} bytes.` }));
         } else {
           chunks.push(chunk);
+          pace.came(chunk.length);
         }
       };
+      pace.start();
       request.on('data', onData);
+      const link = this.#cancellation.on(stop);
       request.once('end', () => {
-        clearTimeout(timer);
+        pace.stop();
+        this.#cancellation.off(link);
         resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
       });
       request.once('error', (cause) => stop(new WeirError('CLIENT_CLOSED_REQUEST', { cause })));
@@ -54,5 +66,25 @@ export class NodeBody implements IncomingBody {
         if (!request.complete) stop(new WeirError('CLIENT_CLOSED_REQUEST'));
       });
     });
+  }
+
+  /** Somebody else reads: time counts only while the client could send, not while the upstream has yet to take what came. */
+  #watchStream(): void {
+    if (this.#read) return;
+    const request = this.#request;
+    const pace = new Pace(this.#pace, () => this.#tooSlow());
+    const stop = () => pace.stop();
+    pace.start();
+    request.on('data', (chunk: Buffer) => pace.came(chunk.length));
+    request.on('pause', stop);
+    request.on('resume', () => {
+      if (!request.readableEnded) pace.start();
+    });
+    request.once('end', stop);
+    request.once('close', stop);
+  }
+
+  #tooSlow(): void {
+    this.#cancellation.cancel(new WeirError('REQUEST_TIMEOUT', { headers: { connection: 'close' } }));
   }
 }

@@ -1,29 +1,39 @@
 import type { ServerResponse } from 'node:http';
 import type { Headers } from '#core/headers.ts';
 import type { Reply } from '#core/reply.ts';
+import { keptWaiting } from './expectation.ts';
+import type { PaceSettings } from './pace.ts';
 
-/** What the listener has to say of every reply. */
-export interface Listener {
-  /** It takes nothing new any more: each connection ends with the answer at hand (RFC 9112 §9.6). */
-  readonly draining: boolean;
-  /** Longest wait for a client that does not read. */
-  readonly stallTimeoutMs: number;
+/** What a reply has to know of the connection that it goes out on. */
+export interface Connection {
+  /** How long a client may read nothing, and how slowly it may read. */
+  readonly readPace: PaceSettings;
+  /** Nothing follows on the connection: it ends with this answer (RFC 9112 §9.6). */
+  endsWith(response: ServerResponse): boolean;
+  /** An answer has said that it is the last. */
+  ending(): void;
 }
 
 /** Bytes of a body up to which copying it is cheaper than handing it over. */
 const maxJoined = 16 * 1024;
 
+/** What a timer of Node's can count. */
+const maxTimerMs = 2 ** 31 - 1;
+
 /** The reply port over node:http. One object a request; nothing is buffered here. */
 export class NodeReply implements Reply {
   readonly headers: Headers = {};
   readonly #response: ServerResponse;
-  readonly #listener: Listener;
+  readonly #connection: Connection;
   #bytes = 0;
-  #stalled = false;
+  #endless = false;
+  #watched = false;
+  /** Runs while the client has something to read. */
+  #unread: NodeJS.Timeout | undefined;
 
-  constructor(response: ServerResponse, listener: Listener) {
+  constructor(response: ServerResponse, connection: Connection) {
     this.#response = response;
-    this.#listener = listener;
+    this.#connection = connection;
   }
 
   get started(): boolean {
@@ -40,6 +50,10 @@ export class NodeReply implements Reply {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get endless(): boolean {
+    return this.#endless;
   }
 
   information(status: number, headers: Headers): void {
@@ -62,7 +76,10 @@ export class NodeReply implements Reply {
     for (const name in own) {
       if (name !== 'vary' || headers.vary === undefined) headers[name] = own[name];
     }
-    if (this.#listener.draining) headers.connection = 'close';
+    if (keptWaiting(this.#response) || this.#connection.endsWith(this.#response)) headers.connection = 'close';
+    if (headers.connection === 'close') this.#connection.ending();
+    const type = headers['content-type'];
+    this.#endless = typeof type === 'string' && type.startsWith('text/event-stream');
     this.#response.writeHead(status, headers as Record<string, string | string[]>);
   }
 
@@ -93,14 +110,30 @@ export class NodeReply implements Reply {
     if (this.#response.socket?.writableLength) this.#stall();
   }
 
-  /** The client reads slower than we write. The socket's timeout counts from the last byte that went out. */
+  /**
+   * The client reads slower than we write. The socket's timeout counts from the last byte that went out; what lies ready now
+   * must besides have gone out in the time that it takes at the least rate.
+   */
   #stall(): void {
-    if (!this.#stalled) {
-      this.#stalled = true;
-      // Without a listener for it, Node closes a connection that times out.
-      this.#response.on('drain', () => this.#response.setTimeout(0));
+    const response = this.#response;
+    const { timeoutMs, minBytesPerSecond } = this.#connection.readPace;
+    if (!this.#watched) {
+      this.#watched = true;
+      const over = () => {
+        clearTimeout(this.#unread);
+        this.#unread = undefined;
+      };
+      response.on('drain', () => {
+        over();
+        // Without a listener for it, Node closes a connection that times out.
+        response.setTimeout(0);
+      });
+      response.once('close', over);
     }
-    this.#response.setTimeout(this.#listener.stallTimeoutMs);
+    response.setTimeout(timeoutMs);
+    if (minBytesPerSecond === 0 || this.#unread) return;
+    const longestMs = timeoutMs + (response.writableLength / minBytesPerSecond) * 1000;
+    this.#unread = setTimeout(() => this.destroy(), Math.min(longestMs, maxTimerMs)).unref();
   }
 
   destroy(): void {

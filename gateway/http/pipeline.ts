@@ -7,7 +7,14 @@ import type { Stage } from '#gateway/pipeline.ts';
 export interface Doors {
   /** @returns true when the path is a page, which Express's own routes serve */
   dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean;
-  upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer, switched: () => void): void;
+  /** `switched` is told once the client has its 101, with what says goodbye to it where it is not just to be closed. */
+  upgrade(
+    context: RequestContext,
+    request: IncomingMessage,
+    socket: Socket,
+    head: Buffer,
+    switched: (leave?: () => void) => void,
+  ): void;
 }
 
 /**

@@ -29,7 +29,12 @@ function isNetwork(text: string): boolean {
 export const listenSchema = z.strictObject({
   host: host.default('127.0.0.1').describe('Address to listen at; `0.0.0.0` or `::` for all of this machine.'),
   port: port.default(4000).describe('Port to listen at; 0 takes any free one.'),
-  workers: z.literal(1, { error: 'only 1 worker is built yet' }).default(1).describe('Processes that share the port.'),
+  workers: z
+    .union([count(1, 256), z.literal('auto')], { error: 'write a whole number from 1 to 256, or auto' })
+    .default(1)
+    .describe(
+      'Processes that share the port; `auto` is one for each processor. Each enforces its share of what is bounded in all.',
+    ),
   trustedProxies: z
     .array(network)
     .max(256, 'write at most 256 entries')
@@ -49,15 +54,32 @@ export const listenSchema = z.strictObject({
     .describe(
       'Longest wait for a client: for the next bytes of its body, then it is refused with 408; for it to read the next bytes of an answer, then its connection is closed.',
     ),
+  minBytesPerSecond: size({ minBytes: 0, maxBytes: 1024 ** 3 })
+    .prefault('240B')
+    .describe(
+      'Least rate, over `bodyTimeout`, at which a client must send a body, or read what is ready for it; `0B` asks for none.',
+    ),
   keepAliveTimeout: duration({ minMs: 100, maxMs: 3_600_000 })
     .prefault('65s')
     .describe('How long an idle connection is kept; keep it above that of the load balancer in front.'),
   maxConnections: count(1, 1_000_000)
     .default(10_000)
     .describe('Open client connections, WebSockets and streams included; further ones are closed at once.'),
+  maxConnectionsPerIp: count(1, 1_000_000)
+    .default(1_000)
+    .describe(
+      'The same from one address, for IPv6 from one /64; addresses of `trustedProxies` are exempt, for they are many clients.',
+    ),
   maxInFlight: count(1, 1_000_000)
     .default(4096)
-    .describe('Requests in flight; the next one is answered with 503 at once.'),
+    .describe(
+      'Requests in flight; the next one is answered with 503 at once. Above 70 % of it `sheddable` ones are refused, above 90 % `default` ones.',
+    ),
+  maxEventLoopLag: duration({ minMs: 10, maxMs: 60_000 })
+    .prefault('200ms')
+    .describe(
+      'How late the event loop may run; above that a rising share of requests is answered with 503, the least critical first.',
+    ),
   drainDelay: duration({ minMs: 0, maxMs: 600_000 })
     .prefault('5s')
     .describe('How long to go on accepting after SIGTERM, until load balancers have seen that `/readyz` fails.'),

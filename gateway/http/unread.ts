@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import { errorRow, WeirError } from '#core/errors.ts';
-import { problem } from './error-reply.ts';
+import { WeirError } from '#core/errors.ts';
+import { errorHeaders, problem } from './error-reply.ts';
 
 /** What Node's parser refuses, in the gateway's terms. */
 export function unreadable(cause: Error & { readonly code?: string }): WeirError {
@@ -19,10 +19,8 @@ export function unreadAnswer(error: WeirError, requestId: string): string {
   const body = JSON.stringify(problem(error, requestId));
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
-    'content-type: application/problem+json',
+    ...Object.entries(errorHeaders(error)).map(([name, value]) => `${name}: ${value}`),
     `content-length: ${Buffer.byteLength(body)}`,
-    'cache-control: no-store',
-    `proxy-status: weir; error=${errorRow(error.code).proxyStatus}`,
     `x-request-id: ${requestId}`,
     `date: ${new Date().toUTCString()}`,
     'connection: close',

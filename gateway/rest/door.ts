@@ -7,7 +7,8 @@ import type { Reply } from '#core/reply.ts';
 import { newCall, type CallHandle, type ClientStream, type ResponseSink } from '#upstreams/call.ts';
 import { replyWithError } from '#gateway/http/error-reply.ts';
 import { invite } from '#gateway/http/expectation.ts';
-import { endToEnd, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
+import { sendWithFallback } from './fallback.ts';
+import { announcedTrailers, endToEnd, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
 import type { RestRoute } from './route.ts';
 
 /** Passes a request on to its route's upstream, and the answer back as it comes. */
@@ -31,10 +32,10 @@ export function passUpgrade(
   request: IncomingMessage,
   socket: Socket,
   head: Buffer,
-  switched: () => void,
+  switched: (leave: () => void) => void,
 ): void {
-  const switching = (received: Headers) => {
-    switched();
+  const switching = (received: Headers, leave: () => void) => {
+    switched(leave);
     const { connection, upgrade } = received;
     return { connection, upgrade, ...responseHeaders(context, received), ...context.reply.headers };
   };
@@ -54,7 +55,11 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
     },
   );
   const passage = new Passage(context);
-  passage.handle = route.upstream.send(call, passage);
+  // A client that asks for another protocol can use no answer but that protocol's.
+  const fallback = stream?.kind === 'upgrade' ? undefined : route.fallbackFor(context.method);
+  passage.handle = fallback
+    ? sendWithFallback(route.upstream.send, call, passage, fallback)
+    : route.upstream.send(call, passage);
   context.cancellation.on((reason) => passage.handle?.abort(reason));
 }
 
@@ -66,6 +71,8 @@ class Passage implements ResponseSink {
   #waiting = false;
   /** Bytes of the body that are still to come; NaN where its length is not known. */
   #left = Number.NaN;
+  /** There is content where there can be none, and it goes no further. */
+  #hollow = false;
 
   constructor(context: RequestContext) {
     this.#context = context;
@@ -82,11 +89,27 @@ class Passage implements ResponseSink {
     const kept = responseHeaders(this.#context, headers);
     // RFC 9110 §8.6: no length where there is no content.
     if (status === 204) delete kept['content-length'];
+    if (status === 205) {
+      // RFC 9110 §15.3.6: it has no content either, and who takes that for granted would read it as the next answer.
+      kept['content-length'] = '0';
+      this.#hollow = true;
+    } else if (headers.trailer !== undefined && this.#trails(status, headers)) {
+      kept.trailer = announcedTrailers(this.#context, headers.trailer);
+    }
+    if (String(headers['content-type']).startsWith('text/event-stream')) this.#context.sustained = true;
     this.#left = Number(kept['content-length']);
     this.#reply.head(status, kept);
   }
 
+  /** The answer goes out in chunks, after which there can be trailers (RFC 9112 §7.1.2). */
+  #trails(status: number, headers: Headers): boolean {
+    const { method, httpVersion } = this.#context;
+    const contentless = method === 'HEAD' || status === 204 || status === 304;
+    return headers['transfer-encoding'] !== undefined && httpVersion === '1.1' && !contentless;
+  }
+
   onData(chunk: Buffer): void {
+    if (this.#hollow) return;
     this.#left -= chunk.length;
     if (this.#left === 0) {
       // The last byte by the answer's own length: nothing that comes after belongs to it (RFC 9112 §6.3).

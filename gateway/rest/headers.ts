@@ -33,9 +33,10 @@ function isOurs(name: string): boolean {
 export function requestHeaders(context: RequestContext, streamed: boolean): Headers {
   const received = context.headers;
   const named = connectionTokens(received.connection);
-  const headers: Headers = { accept: canonicalAccept(received.accept), 'accept-encoding': canonicalAcceptEncoding };
+  const accept = named.includes('accept') ? undefined : received.accept;
+  const headers: Headers = { accept: canonicalAccept(accept), 'accept-encoding': canonicalAcceptEncoding };
   for (const name in received) {
-    if (hopByHop.has(name) || isOurs(name)) continue;
+    if (hopByHop.has(name) || isOurs(name) || name === context.withheld) continue;
     // Many a service reads its fields as CGI variables (RFC 3875 §4.1.18), to which x_weir_tier and x-weir-tier are the same.
     if (name.includes('_') && isOurs(name.replaceAll('_', '-'))) continue;
     // A body that is held gets its length from the exchange; a streamed one keeps what the parser has checked.
@@ -65,10 +66,50 @@ export function endToEnd({ decidesCors }: RequestContext, received: Headers): He
   return headers;
 }
 
-/** RFC 9110 §6.5.1: of a trailer section, what cannot be mistaken for framing, or be meant for the head alone. */
+/**
+ * RFC 9110 §6.5.1: fields that a recipient has to know before the content, or acts on before it looks for their like in a
+ * trailer section: routing, authentication, controls of cache and of the response. Framing and format go by their families.
+ */
+const headOnly: ReadonlySet<string> = new Set([
+  'age',
+  'authorization',
+  'cache-control',
+  'cookie',
+  'date',
+  'expect',
+  'expires',
+  'host',
+  'location',
+  'max-forwards',
+  'pragma',
+  'range',
+  'retry-after',
+  'set-cookie',
+  'vary',
+  'warning',
+  'www-authenticate',
+]);
+
+const headOnlyFamilies = /^(access-control-|content-|if-|x-forwarded-)/;
+
+/** What may come after the content: nothing that belongs in the head, nor what the gateway itself has said there. */
+function mayTrail({ reply }: RequestContext, name: string): boolean {
+  return !headOnly.has(name) && !headOnlyFamilies.test(name) && reply.headers[name] === undefined;
+}
+
+/** Of a trailer section what may be merged by whoever reads it (RFC 9110 §6.5.2). */
 export function responseTrailers(context: RequestContext, received: Headers): Headers {
   const kept = endToEnd(context, received);
   const trailers: Headers = {};
-  for (const name in kept) if (!name.startsWith('content-') && name !== 'set-cookie') trailers[name] = kept[name];
+  for (const name in kept) if (mayTrail(context, name)) trailers[name] = kept[name];
   return trailers;
+}
+
+/** RFC 9110 §6.6.2: the names that an upstream announces, less those that will not be passed on. */
+export function announcedTrailers(context: RequestContext, trailer: string | string[]): string | undefined {
+  const names = String(trailer)
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name.toLowerCase() in responseTrailers(context, { [name.toLowerCase()]: '' }));
+  return names.length > 0 ? names.join(', ') : undefined;
 }

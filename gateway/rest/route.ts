@@ -1,7 +1,10 @@
 import type { RequestContext } from '#core/context.ts';
+import type { Criticality } from '#core/criticality.ts';
+import type { Requirement } from '#core/route.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
+import type { Fallback } from './fallback.ts';
 
 /** Bodies up to this size are held, so that they can be sent again; larger ones are streamed. */
 const bufferBytes = 64 * 1024;
@@ -16,6 +19,9 @@ export interface RestRouteOptions {
   readonly rewrite: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly maxBodyBytes: number;
+  readonly criticality: Criticality;
+  readonly fallback: Fallback | undefined;
+  readonly requirement: Requirement;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -30,8 +36,11 @@ export class RestRoute implements TableEntry {
   /** Instead of the upstream's `timeout`. */
   readonly timeoutMs: number | undefined;
   readonly maxBodyBytes: number;
+  readonly requirement: Requirement;
   readonly bufferBytes = bufferBytes;
+  readonly criticality: Criticality;
   readonly #rewrite: PathPattern | undefined;
+  readonly #fallback: Fallback | undefined;
 
   constructor(options: RestRouteOptions) {
     this.name = options.name;
@@ -42,7 +51,15 @@ export class RestRoute implements TableEntry {
     this.upstream = options.upstream;
     this.timeoutMs = options.timeoutMs;
     this.maxBodyBytes = options.maxBodyBytes;
+    this.#fallback = options.fallback;
+    this.criticality = options.criticality;
+    this.requirement = options.requirement;
     this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
+  }
+
+  /** What stands in for an answer to this method; undefined where nothing does. */
+  fallbackFor(method: string): Fallback | undefined {
+    return this.#fallback?.takes(method) === true ? this.#fallback : undefined;
   }
 
   /** The target as the upstream gets it. Made from the raw path, so that what was encoded stays encoded. */

@@ -1,6 +1,9 @@
 import { pathToRegexp, parse, PathError, type Token } from 'path-to-regexp';
 import { z } from 'zod';
+import { requirementSchema } from '#policies/auth/settings.ts';
+import { criticality } from '#policies/overload/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
+import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
 
 const pathRemedies: readonly (readonly [RegExp, string])[] = [
   [/^Missing parameter name/, 'name the parameter, such as :id or *rest'],
@@ -103,14 +106,19 @@ export const routeSchema = z
       .optional()
       .describe("Time up to the response head, retries and all, in place of the upstream's `timeout`."),
     maxBodyBytes: size().optional().describe('Largest request body; `listen.maxBodyBytes` when left out.'),
+    fallback: fallbackSchema.optional().describe('Answer where the upstream fails; an error when left out.'),
     replaces: name().optional().describe('Name of the route that this one takes the place of.'),
+    criticality: criticality()
+      .default('default')
+      .describe(
+        'What is refused first when not all requests can be served: `sheddable`, then `default`, then `critical`; see load.md.',
+      ),
     split: notBuilt(),
     cost: notBuilt(),
-    auth: notBuilt(),
+    auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),
     limits: notBuilt(),
     cache: notBuilt(),
     transform: notBuilt(),
-    fallback: notBuilt(),
     aggregate: notBuilt(),
     operation: notBuilt(),
     version: notBuilt(),
@@ -127,7 +135,16 @@ export const routeSchema = z
       return rewriteProblem(route.path, route.rewrite);
     },
     when: ({ value }) => rewritten.safeParse(value).success,
-  });
+  })
+  .refine(
+    ({ methods, fallback }) =>
+      !methods || !fallback || methodsWithoutFallback(fallback.status, methods).length < methods.length,
+    {
+      path: ['fallback', 'status'],
+      error:
+        'claims that something was done, so it stands in for GET and HEAD, which methods does not name; write 400 or more',
+    },
+  );
 
 /** As the program reads it. */
 export type RouteSettings = z.output<typeof routeSchema>;

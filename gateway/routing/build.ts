@@ -1,7 +1,11 @@
+import type { GraphQLSchema } from 'graphql';
+import { marksCriticality } from '#schema/directives.ts';
 import { errorPaths } from '#gateway/pages/error-pages.ts';
+import { Fallback } from '#gateway/rest/fallback.ts';
 import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
+import { open, requirementOf } from '#policies/auth/requirement.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { OwnRoute } from './own-route.ts';
 import { PathPattern } from './pattern.ts';
@@ -11,32 +15,49 @@ import { RouteTable, type Criteria } from './table.ts';
 const reading = ['GET', 'HEAD'] as const;
 
 /**
- * The one table of everything that is served: routes of modules and of the file, `/graphql` where there are modules, and
- * the gateway's own pages.
+ * The one table of everything that is served: routes of modules and of the file, `/graphql` where modules bring a schema,
+ * and the gateway's own pages.
  */
 export function buildRoutes(
   config: GatewayConfig,
   upstreams: ReadonlyMap<string, Upstream>,
-  graphql: boolean,
+  schema: GraphQLSchema | undefined,
   originOf: (index: number) => string,
 ): GatewayRoutes {
   const routes: GatewayRoute[] = config.routes.map((settings, index) => {
     const upstream = upstreams.get(settings.upstream);
     if (!upstream)
       throw new Error(`Route ${settings.path} names the upstream ${settings.upstream}, which does not exist.`);
-    return restRoute(settings, upstream, config.listen.maxBodyBytes, originOf(index));
+    return restRoute(settings, upstream, config, originOf(index));
   });
-  if (graphql) {
-    const { path } = config.graphql;
-    routes.push(new OwnRoute('graphql', path, [...reading, 'POST', 'OPTIONS'], config.listen.maxBodyBytes));
+  if (schema) {
+    const { path, auth, criticality } = config.graphql;
+    routes.push(
+      new OwnRoute({
+        door: 'graphql',
+        path,
+        methods: [...reading, 'POST', 'OPTIONS'],
+        maxBodyBytes: config.listen.maxBodyBytes,
+        criticality: marksCriticality(schema) ? undefined : criticality,
+        requirement: requirementOf(auth, config.auth.default),
+      }),
+    );
   }
-  for (const path of errorPaths) routes.push(new OwnRoute('page', path, reading, 0));
+  const page = {
+    door: 'page',
+    methods: reading,
+    maxBodyBytes: 0,
+    criticality: 'sheddable',
+    requirement: open,
+  } as const;
+  for (const path of errorPaths) routes.push(new OwnRoute({ ...page, path }));
   return new RouteTable(routes);
 }
 
-function restRoute(settings: RouteSettings, upstream: Upstream, maxBodyBytes: number, origin: string): RestRoute {
+function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayConfig, origin: string): RestRoute {
+  const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   return new RestRoute({
-    name: settings.name ?? `${settings.host ?? ''}${settings.path}`,
+    name,
     path: settings.path,
     criteria: criteriaOf(settings),
     origin,
@@ -44,7 +65,10 @@ function restRoute(settings: RouteSettings, upstream: Upstream, maxBodyBytes: nu
     upstream,
     rewrite: settings.rewrite,
     timeoutMs: settings.timeout,
-    maxBodyBytes: settings.maxBodyBytes ?? maxBodyBytes,
+    maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
+    requirement: requirementOf(settings.auth, config.auth.default),
+    criticality: settings.criticality,
+    fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }
 

@@ -1,11 +1,12 @@
 import { parse, pathToRegexp, type Token } from 'path-to-regexp';
 import type { PathParts } from '#core/context.ts';
+import { normalTarget } from '#policies/guard/path.ts';
 
 const noParts: PathParts = Object.freeze({});
 
 /**
- * A path pattern in Express 5's syntax: `/v1/orders/:id`, `/v1/orders{/*rest}`. Paths are compared as sent, case by case,
- * without decoding: what is matched is what the upstream gets. A trailing slash is optional.
+ * A path pattern in Express 5's syntax: `/v1/orders/:id`, `/v1/orders{/*rest}`. Paths are compared case by case,
+ * encoded as they are in a request's target: what is matched is what the upstream gets. A trailing slash is optional.
  */
 export class PathPattern {
   readonly text: string;
@@ -21,11 +22,12 @@ export class PathPattern {
   /** @throws {TypeError} when the syntax is wrong, with the position */
   constructor(text: string) {
     this.text = text;
-    this.#tokens = parse(text).tokens;
+    const normal = normalTarget(text);
+    this.#tokens = parse(normal).tokens;
     this.shape = shapeOf(this.#tokens);
     this.ranks = ranksOf(this.#tokens);
     this.firstSegment = firstSegmentOf(this.#tokens);
-    this.#match = matcher(text, this.#tokens);
+    this.#match = matcher(normal, this.#tokens);
   }
 
   /** @returns the named parts, or undefined where the path does not match */

@@ -1,6 +1,8 @@
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Policy } from '#core/policy.ts';
+import { otherReading } from '#policies/guard/path.ts';
+import { refuse } from '#policies/guard/refuse.ts';
 import type { RestRoute } from '#gateway/rest/route.ts';
 import type { OwnRoute } from './own-route.ts';
 import type { RouteTable } from './table.ts';
@@ -9,19 +11,25 @@ export type GatewayRoute = RestRoute | OwnRoute;
 export type GatewayRoutes = RouteTable<GatewayRoute>;
 
 /**
- * Finds the request's route. An OPTIONS that no route takes is answered with the methods of the path (RFC 9110 §9.3.7).
+ * Finds the request's route, and refuses a path that a service might read as one of another route, with what that one asks
+ * of its callers. An OPTIONS that no route takes is answered with the methods of the path (RFC 9110 §9.3.7).
  * `refusing` runs before a refusal, which is an answer like any other; it may answer itself.
  */
 export function routing(routes: GatewayRoutes, refusing: (context: RequestContext) => void): Policy {
   return (context: RequestContext) => {
     try {
-      context.route = routes.match(context);
+      const route = routes.match(context);
+      const other = otherReading(context.path);
+      if (other !== undefined && (routes.wouldMatch(context, other) ?? route) !== route) {
+        throw refuse('The path leads to another route once its slashes are decoded and joined.');
+      }
+      context.route = route;
     } catch (error) {
       refusing(context);
       if (context.reply.finished) return;
       if (context.method !== 'OPTIONS' || !(error instanceof WeirError) || error.code !== 'METHOD_NOT_ALLOWED')
         throw error;
-      context.reply.head(204, { ...error.headers, 'content-length': '0' });
+      context.reply.head(204, { ...error.headers });
       context.reply.end();
     }
   };

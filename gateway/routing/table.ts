@@ -65,11 +65,9 @@ export class RouteTable<R extends TableEntry> {
    */
   match(context: RequestContext): R {
     const { path } = context;
-    const end = path.indexOf('/', 1);
-    const candidates = this.#byFirstSegment.get(end < 0 ? path.slice(1) : path.slice(1, end)) ?? this.#elsewhere;
     const method = effectiveMethod(context);
     let allowed: Set<string> | undefined;
-    for (const route of candidates) {
+    for (const route of this.#candidates(path)) {
       const { criteria } = route;
       const parts = criteria.pattern.match(path);
       if (!parts || !hostMatches(criteria.host, context.host) || !conditionsMatch(criteria, context)) continue;
@@ -85,6 +83,23 @@ export class RouteTable<R extends TableEntry> {
       throw new WeirError('METHOD_NOT_ALLOWED', { detail: `This path takes ${allow}.`, headers: { allow } });
     }
     throw new WeirError('ROUTE_NOT_FOUND');
+  }
+
+  /** The route that the request would take with this path instead of its own; undefined where it would take none. */
+  wouldMatch(context: RequestContext, path: string): R | undefined {
+    const method = effectiveMethod(context);
+    return this.#candidates(path).find(
+      ({ criteria }) =>
+        criteria.methods?.has(method) !== false &&
+        criteria.pattern.match(path) &&
+        hostMatches(criteria.host, context.host) &&
+        conditionsMatch(criteria, context),
+    );
+  }
+
+  #candidates(path: string): readonly R[] {
+    const end = path.indexOf('/', 1);
+    return this.#byFirstSegment.get(end < 0 ? path.slice(1) : path.slice(1, end)) ?? this.#elsewhere;
   }
 }
 

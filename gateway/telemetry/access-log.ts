@@ -1,17 +1,21 @@
 import type { RequestContext } from '#core/context.ts';
+import { errorRow, errorTable, type ErrorCode } from '#core/errors.ts';
 import type { TelemetryLog } from './log.ts';
 import { errorCodeOf } from './outcome.ts';
 import { bounded, redactQuery } from './redaction.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 /** Characters of what a client chose the length of. */
 const maxPath = 1024;
 const maxName = 256;
 
 /**
- * The access log: one line a request, never a body. What a request does not have is left out of its line. Quotes and line
+ * The access log: one line a request, never a body; of floods, see {@link RefusalLog}. What a request does not have is left out of its line. Quotes and line
  * breaks in what clients send are escaped by the JSON.
  */
-export function logAccess(log: TelemetryLog, context: RequestContext, durationMs: number): void {
+export function logAccess(log: TelemetryLog, refusals: RefusalLog, context: RequestContext, durationMs: number): void {
+  const code = refusalOf(context);
+  if (code !== undefined && !hasLine(log, refusals, code, context)) return;
   if (!log.enabled('info')) return;
   const { calls, identity, operation, reply, span } = context;
   log.access(
@@ -42,9 +46,64 @@ export function logAccess(log: TelemetryLog, context: RequestContext, durationMs
       error: errorCodeOf(context),
       cause: context.errorCause === undefined ? undefined : bounded(causeText(context.errorCause), maxPath),
       degraded: context.degraded?.length,
+      fallback: context.fallback ? true : undefined,
     },
     'request',
   );
+}
+
+/** A request that was answered before it had a context. */
+export interface UnroutedRequest {
+  readonly requestId: string;
+  readonly scheme: string;
+  /** Where it could be read. */
+  readonly method?: string;
+  readonly path?: string;
+  readonly status: number;
+  readonly clientIp: string;
+  readonly error: ErrorCode;
+  readonly cause?: string;
+}
+
+/** The same line, with what there is to say. */
+export function logUnrouted(log: TelemetryLog, refusals: RefusalLog, request: UnroutedRequest): void {
+  if (!hasLine(log, refusals, request.error, request)) return;
+  const { requestId, method, path, status, clientIp, error, cause } = request;
+  log.access(
+    {
+      requestId: bounded(requestId, maxName),
+      method,
+      path: path === undefined ? undefined : bounded(path, maxPath),
+      status,
+      clientIp,
+      error,
+      cause: cause === undefined ? undefined : bounded(cause, maxPath),
+    },
+    'request',
+  );
+}
+
+function hasLine(
+  log: TelemetryLog,
+  refusals: RefusalLog,
+  code: ErrorCode,
+  from: { readonly clientIp: string },
+): boolean {
+  if (log.enabled('info')) return refusals.takes(code, from);
+  refusals.count(code, from);
+  return false;
+}
+
+/** What a request was refused with that cost no call: a flood is made of such. */
+export function refusalOf(context: RequestContext): ErrorCode | undefined {
+  const code = errorCodeOf(context);
+  if (code === undefined || context.calls.total > 0 || !isErrorCode(code)) return undefined;
+  return errorRow(code).fault === 'client' || code === 'OVERLOADED' || code === 'SHUTTING_DOWN' ? code : undefined;
+}
+
+/** Modules have codes of their own. */
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorTable, code);
 }
 
 /** Why, in one line: the message of what was thrown, and of what that was thrown for. */

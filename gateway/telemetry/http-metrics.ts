@@ -1,12 +1,29 @@
 import type { RequestContext } from '#core/context.ts';
-import type { Attributes, Family, Gauge, Histogram, Meter } from '#core/meter.ts';
+import type { Attributes, Counter, Family, Gauge, Histogram, Meter } from '#core/meter.ts';
 import { knownMethod, knownMethods } from './methods.ts';
 import { errorType } from './outcome.ts';
+
+/** Too many connections in all, or from one address. */
+export type ConnectionRefusal = 'total' | 'per_ip';
+
+interface Exchange {
+  readonly method: string;
+  readonly scheme: string;
+  /** 0 where there was no answer. */
+  readonly status: number;
+  /** It lasted as long as either side liked: server-sent events, a WebSocket. */
+  readonly stream?: boolean;
+}
+
+interface Unrouted extends Exchange {
+  readonly error: string;
+}
 
 /** `http.server.*` of the HTTP semantic conventions, with instruments bound once per route, method and outcome. */
 export class HttpMetrics {
   /** Connections that clients have open. */
   readonly connections: Gauge;
+  readonly refusedConnections: Readonly<Record<ConnectionRefusal, Counter>>;
   readonly #durations: Family<Histogram>;
   readonly #active: Family<Gauge>;
   readonly #activeBound: (Gauge | undefined)[] = [];
@@ -25,6 +42,14 @@ export class HttpMetrics {
     this.connections = meter
       .gauge('weir.server.connections', { unit: '{connection}', description: 'Connections that clients have open.' })
       .with({});
+    const refused = meter.counter('weir.connections.refused', {
+      unit: '{connection}',
+      description: 'Connections closed at once, for there were too many: in `total`, or from one address (`per_ip`).',
+    });
+    this.refusedConnections = {
+      total: refused.with({ 'weir.connections.refused.reason': 'total' }),
+      per_ip: refused.with({ 'weir.connections.refused.reason': 'per_ip' }),
+    };
   }
 
   started({ method, scheme }: Pick<RequestContext, 'method' | 'scheme'>): void {
@@ -33,27 +58,37 @@ export class HttpMetrics {
 
   /** To be called once for each request that has {@link started}, when its answer is over or broken off. */
   ended(context: RequestContext, durationMs: number): void {
-    this.#activeOf(context.method, context.scheme).add(-1);
-    this.#durationOf(context, errorType(context)).record(durationMs / 1000);
+    const { method, scheme, reply } = context;
+    this.#activeOf(method, scheme).add(-1);
+    const exchange = { method, scheme, status: reply.status, stream: reply.endless || reply.status === 101 };
+    this.#durationOf(context.route?.name, exchange, errorType(context)).record(durationMs / 1000);
   }
 
-  #durationOf(context: RequestContext, error: string | undefined): Histogram {
-    const key = variant(context.method, context.scheme) * 1000 + context.reply.status;
-    const bound = this.#bound.get(context.route?.name)?.get(error)?.get(key);
+  /** Instead of both, for a request that was answered before it had a context. */
+  refused({ method, scheme, status, error }: Unrouted): void {
+    this.#durationOf(undefined, { method, scheme, status }, status >= 500 ? error : undefined).record(0);
+  }
+
+  #durationOf(route: string | undefined, exchange: Exchange, error: string | undefined): Histogram {
+    const key = (variant(exchange.method, exchange.scheme) * 1000 + exchange.status) * 2 + (exchange.stream ? 1 : 0);
+    const bound = this.#bound.get(route)?.get(error)?.get(key);
     if (bound) return bound;
-    const ofRoute = this.#bound.get(context.route?.name) ?? new Map<string | undefined, Map<number, Histogram>>();
+    const ofRoute = this.#bound.get(route) ?? new Map<string | undefined, Map<number, Histogram>>();
     const ofError = ofRoute.get(error) ?? new Map<number, Histogram>();
-    const duration = this.#bind(context, error);
-    this.#bound.set(context.route?.name, ofRoute.set(error, ofError.set(key, duration)));
+    const duration = this.#bind(route, exchange, error);
+    this.#bound.set(route, ofRoute.set(error, ofError.set(key, duration)));
     return duration;
   }
 
-  #bind({ method, scheme, route, reply }: RequestContext, error: string | undefined): Histogram {
+  #bind(route: string | undefined, exchange: Exchange, error: string | undefined): Histogram {
+    const { method, scheme, status, stream } = exchange;
     return this.#durations.with({
       ...variantAttributes(method, scheme),
-      ...(route && { 'http.route': route.name }),
-      ...(reply.status !== 0 && { 'http.response.status_code': reply.status }),
+      ...(route !== undefined && { 'http.route': route }),
+      ...(status !== 0 && { 'http.response.status_code': status }),
       ...(error !== undefined && { 'error.type': error }),
+      // Their durations would drown those of answers.
+      ...(stream && { 'weir.stream': true }),
     });
   }
 

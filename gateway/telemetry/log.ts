@@ -19,12 +19,16 @@ const flushEveryMs = 100;
 /** Whoever reads stdout may stall; beyond this lines are dropped rather than kept in memory. */
 const maxBacklog = 16 * 1024 * 1024;
 
+/** What several processes may write to one pipe at a time without their bytes being mixed (POSIX: PIPE_BUF). */
+const atomicWrite = 4096;
+
 /** stdout without a system call per line, and without blocking; pino flushes it when the process exits. */
-export function stdout(): DestinationStream {
+function stdout(shared: boolean): DestinationStream {
   const stream = destination({
     dest: 1,
     sync: false,
-    minLength: 4096,
+    // A write is whole lines either way; of those that share a pipe each must go into it in one piece.
+    ...(shared ? { minLength: atomicWrite / 2, maxWrite: atomicWrite } : { minLength: 4096 }),
     maxLength: maxBacklog,
     periodicFlush: flushEveryMs,
   });
@@ -40,8 +44,13 @@ export interface Lines {
   readonly base: object;
 }
 
-export function createLines({ log, serviceName }: TelemetrySettings, stream: DestinationStream): Lines {
-  const base = { service: serviceName, pid: process.pid };
+/** @param worker the number of this process among those that share stdout */
+export function createLines(
+  { log, serviceName }: TelemetrySettings,
+  { destination: given, worker }: { readonly destination?: DestinationStream | undefined; readonly worker?: number | undefined },
+): Lines {
+  const stream = given ?? stdout(worker !== undefined);
+  const base = { service: serviceName, pid: process.pid, ...(worker !== undefined && { worker }) };
   const lines = pino(
     {
       level: log,
@@ -99,9 +108,18 @@ export class TelemetryLog implements Logger {
    * here, since pino would spend on it half of what the gateway spends on a small answer.
    */
   access(fields: Readonly<Record<string, unknown>>, message: string): void {
+    this.#line('info', fields, message);
+  }
+
+  /** A record of level `debug` that an operator asked for, whatever the least level is. Its fields hold no secrets. */
+  asked(fields: Readonly<Record<string, unknown>>, message: string): void {
+    this.#line('debug', fields, message);
+  }
+
+  #line(level: LogLevel, fields: Readonly<Record<string, unknown>>, message: string): void {
     const members = JSON.stringify(fields).slice(1, -1);
-    this.#stream.write(`{"level":"info","time":"${isoTime()}",${this.#base},${members},"msg":"${message}"}\n`);
-    this.#emit('info', fields, message);
+    this.#stream.write(`{"level":"${level}","time":"${isoTime()}",${this.#base},${members},"msg":"${message}"}\n`);
+    this.#emit(level, fields, message);
   }
 
   /** A record of an enabled level, whose fields hold no secrets and are bounded. */

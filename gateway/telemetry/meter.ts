@@ -1,18 +1,18 @@
-import type { Attributes, Counter, Family, Gauge, Histogram, InstrumentOptions, Meter } from '#core/meter.ts';
+import type { Across, Attributes, Counter, Family, Gauge, Histogram, InstrumentOptions, Meter } from '#core/meter.ts';
 
 /** Seconds; the buckets that the HTTP semantic conventions advise for `http.server.request.duration`. */
-const durationBounds: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+export const durationBounds: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
 /** OpenTelemetry's default: series of one family, the one for what overflows among them. */
 const defaultMaxSeries = 2000;
 const overflow: Attributes = { 'otel.metric.overflow': true };
 
-interface NumberPoint {
+export interface NumberPoint {
   readonly attributes: Attributes;
   readonly value: number;
 }
 
-interface HistogramPoint {
+export interface HistogramPoint {
   readonly attributes: Attributes;
   /** One for each bound, and one for what is above the last. */
   readonly counts: readonly number[];
@@ -24,6 +24,7 @@ interface FamilyFacts {
   readonly name: string;
   readonly unit: string;
   readonly description: string;
+  readonly across: Across;
 }
 
 /** `level` goes up and down by additions and can be summed over processes; a `gauge` is what was last seen. */
@@ -165,14 +166,22 @@ class HistogramSeries implements Histogram, HistogramPoint {
   }
 }
 
+function factsOf(
+  name: string,
+  { unit, description, across }: InstrumentOptions,
+  kind: FamilySnapshot['kind'],
+): FamilyFacts {
+  return { name, unit, description, across: across ?? (kind === 'gauge' ? 'max' : 'sum') };
+}
+
 class NumberFamily implements Family<NumberSeries> {
   readonly kind: NumberKind;
   readonly #facts: FamilyFacts;
   readonly #series: SeriesMap<NumberSeries>;
 
-  constructor(kind: NumberKind, name: string, { unit, description }: InstrumentOptions, maxSeries: number) {
+  constructor(kind: NumberKind, name: string, options: InstrumentOptions, maxSeries: number) {
     this.kind = kind;
-    this.#facts = { name, unit, description };
+    this.#facts = factsOf(name, options, kind);
     this.#series = new SeriesMap(maxSeries, (attributes) => new NumberSeries(attributes));
   }
 
@@ -194,10 +203,11 @@ class HistogramFamily implements Family<HistogramSeries> {
 
   constructor(
     name: string,
-    { unit, description, bounds = durationBounds }: InstrumentOptions & { readonly bounds?: readonly number[] },
+    options: InstrumentOptions & { readonly bounds?: readonly number[] },
     maxSeries: number,
   ) {
-    this.#facts = { name, unit, description };
+    const { bounds = durationBounds } = options;
+    this.#facts = factsOf(name, options, 'histogram');
     this.#bounds = bounds;
     this.#series = new SeriesMap(maxSeries, (attributes) => new HistogramSeries(attributes, bounds));
   }
@@ -221,9 +231,9 @@ class ObservedFamily {
   readonly #facts: FamilyFacts;
   readonly #maxSeries: number;
 
-  constructor(kind: 'gauge' | 'counter', name: string, { unit, description }: InstrumentOptions, maxSeries: number) {
+  constructor(kind: 'gauge' | 'counter', name: string, options: InstrumentOptions, maxSeries: number) {
     this.kind = kind;
-    this.#facts = { name, unit, description };
+    this.#facts = factsOf(name, options, kind);
     this.#maxSeries = maxSeries;
   }
 

@@ -9,32 +9,32 @@ import {
   type MetricProducer,
 } from '@opentelemetry/sdk-metrics';
 import type { Clock } from '#core/clock.ts';
-import type { FamilySnapshot, TelemetryMeter } from './meter.ts';
+import type { FamilySnapshot, MeterSnapshot } from './meter.ts';
 import { scope } from './scope.ts';
 
-/** Shows our meter to the SDK's metric readers, each of which collects when it likes: everything is cumulative. */
+/** Shows what our meter holds to the SDK's metric readers, each of which collects when it likes: everything is cumulative. */
 export class MeterProducer implements MetricProducer {
-  readonly #meter: TelemetryMeter;
+  readonly #snapshot: () => MeterSnapshot | Promise<MeterSnapshot>;
   readonly #clock: Clock;
   readonly #startTime: HrTime;
 
-  constructor(meter: TelemetryMeter, clock: Clock) {
-    this.#meter = meter;
+  constructor(snapshot: () => MeterSnapshot | Promise<MeterSnapshot>, clock: Clock) {
+    this.#snapshot = snapshot;
     this.#clock = clock;
     this.#startTime = hrTime(clock.epochMs());
   }
 
-  collect(): Promise<CollectionResult> {
-    const { families, errors } = this.#meter.snapshot();
+  async collect(): Promise<CollectionResult> {
+    const { families, errors } = await this.#snapshot();
     const endTime = hrTime(this.#clock.epochMs());
     const metrics = families
       .filter(({ points }) => points.length > 0)
       .map((family) => metricData(family, this.#startTime, endTime));
     // Readers put the SDK's own resource in the place of this one.
-    return Promise.resolve({
+    return {
       resourceMetrics: { resource: emptyResource(), scopeMetrics: [{ scope, metrics }] },
       errors: [...errors],
-    });
+    };
   }
 }
 

@@ -26,10 +26,10 @@ export class PrometheusReader extends MetricReader {
   /** Bound to a running SDK: `OTEL_SDK_DISABLED` may have turned it off. */
   bound = false;
 
-  constructor(producer: MetricProducer) {
+  constructor(producer: MetricProducer | undefined) {
     super({
       aggregationTemporalitySelector: () => AggregationTemporality.CUMULATIVE,
-      metricProducers: [producer],
+      metricProducers: producer ? [producer] : [],
     });
   }
 
@@ -56,10 +56,12 @@ export class PrometheusReader extends MetricReader {
 /** Without its unit, which is in the name now: the format has no `# UNIT`. */
 function named(metric: MetricData): MetricData {
   const { name, unit } = metric.descriptor;
-  const ratio = unit === '1' && metric.dataPointType === DataPointType.GAUGE;
-  const suffix = ratio ? '_ratio' : (unitSuffixes[unit] ?? '');
-  return {
-    ...metric,
-    descriptor: { ...metric.descriptor, name: name.endsWith(suffix) ? name : name + suffix, unit: '' },
-  };
+  const gauge = metric.dataPointType === DataPointType.GAUGE;
+  return { ...metric, descriptor: { ...metric.descriptor, name: withUnit(name, unit, gauge), unit: '' } };
+}
+
+/** A metric's name with its unit, up to what the serializer does: `_` for what Prometheus' names cannot have, and `_total`. */
+export function withUnit(name: string, unit: string, gauge: boolean): string {
+  const suffix = gauge && unit === '1' ? '_ratio' : (unitSuffixes[unit] ?? '');
+  return name.endsWith(suffix) ? name : name + suffix;
 }

@@ -83,6 +83,49 @@ export function bounded(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`;
 }
 
+/** Words in the names of headers that carry credentials, in whatever dialect: `x-auth-token`, `apikey`, `x-amz-security-token`. */
+const secretHeader = /auth|token|secret|passw|passphrase|credential|cookie|session|signature|jwt|assertion|apikey|key$/;
+
+/** These carry none, whatever their names look like. */
+const plainHeaders: ReadonlySet<string> = new Set(['www-authenticate', 'proxy-authenticate', 'idempotency-key']);
+
+/** A value that is a credential under any name: of an HTTP scheme (RFC 9110 §11.4), or a JWT (RFC 7519 §3). */
+const secretValue =
+  /^\s*(?:basic|bearer|digest|dpop|hoba|mutual|negotiate|ntlm|scram-\S+|aws4-\S+)\s+\S|\beyJ[\w-]{8,}\./i;
+
+/** Headers for the log: credentials hidden by name and by look, the queries of URLs as {@link redactQuery} shows them. */
+export function redactHeaders(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  secretNames: ReadonlySet<string> = new Set(),
+): Record<string, string | string[]> {
+  const shown: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers).slice(0, maxItems)) {
+    if (value === undefined) continue;
+    const lower = name.toLowerCase();
+    const secret = secretNames.has(lower) || (secretHeader.test(lower) && !plainHeaders.has(lower));
+    const show = (text: string): string => (secret ? redacted : redactHeaderValue(text));
+    shown[bounded(name, 256)] = Array.isArray(value) ? value.slice(0, maxItems).map(show) : show(value);
+  }
+  return shown;
+}
+
+function redactHeaderValue(value: string): string {
+  const text = bounded(value, 1024);
+  if (secretValue.test(text)) return redacted;
+  // `Location`, `Referer`, `Link` and whatever else holds URLs: their queries, each to its end.
+  return text
+    .replaceAll(/\?[^\s<>"#]+|(?<=#)[^\s<>"]+/g, (query) =>
+      query.startsWith('?') ? `?${redactQuery(query.slice(1))}` : redactQuery(query),
+    )
+    .replaceAll(/(?<=:\/\/)[^\s/@]+@/g, `${redacted}@`);
+}
+
+/** A path with its query, as {@link redactQuery} shows that. */
+export function redactTarget(target: string): string {
+  const question = target.indexOf('?');
+  return question < 0 ? target : `${target.slice(0, question)}?${redactQuery(target.slice(question + 1))}`;
+}
+
 /** Query parameters whose values are credentials; `variables` holds what a GraphQL GET would otherwise have as its body. */
 const secretParameters: ReadonlySet<string> = new Set([
   'access_token',

@@ -63,7 +63,7 @@ function watchEventLoop(meter: Meter, windowMs: number): () => void {
     ['nodejs.eventloop.utilization', '1', 'Share of the last window in which the event loop was busy.', 'utilization'],
   ] as const;
   for (const [name, unit, description, key] of gauges) {
-    meter.observe(name, { unit, description, kind: 'gauge' }, (report) => report((lastWindow ?? measure())[key], {}));
+    meter.observe(name, { unit, description, kind: 'gauge', across: 'each' }, (report) => report((lastWindow ?? measure())[key], {}));
   }
   return () => {
     clearInterval(timer);
@@ -75,6 +75,7 @@ function watchGc(meter: Meter): () => void {
   const durations = meter.histogram('v8js.gc.duration', {
     unit: 's',
     description: 'Pauses for garbage collection, by kind.',
+    across: 'each',
     bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
   });
   const byKind = new Map<string, Histogram>();
@@ -92,7 +93,7 @@ function watchGc(meter: Meter): () => void {
 function observeProcess(meter: Meter): void {
   meter.observe(
     'process.cpu.time',
-    { unit: 's', description: 'CPU time of the process, by mode.', kind: 'counter' },
+    { unit: 's', description: 'CPU time of the process, by mode.', kind: 'counter', across: 'each' },
     (report) => {
       const { user, system } = process.cpuUsage();
       report(user / usPerS, { 'cpu.mode': 'user' });
@@ -101,10 +102,10 @@ function observeProcess(meter: Meter): void {
   );
   meter.observe(
     'process.memory.usage',
-    { unit: 'By', description: 'Physical memory of the process.', kind: 'gauge' },
+    { unit: 'By', description: 'Physical memory of the process.', kind: 'gauge', across: 'each' },
     (report) => report(process.memoryUsage.rss(), {}),
   );
-  meter.observe('process.uptime', { unit: 's', description: 'Since the process started.', kind: 'gauge' }, (report) =>
+  meter.observe('process.uptime', { unit: 's', description: 'Since the process started.', kind: 'gauge', across: 'each' }, (report) =>
     report(process.uptime(), {}),
   );
 }
@@ -115,7 +116,7 @@ function observeHeap(meter: Meter): void {
     ['v8js.memory.heap.space.size', 'Heap memory that V8 has reserved, by space.', 'space_size'],
   ] as const;
   for (const [name, description, field] of figures) {
-    meter.observe(name, { unit: 'By', description, kind: 'gauge' }, (report) => {
+    meter.observe(name, { unit: 'By', description, kind: 'gauge', across: 'each' }, (report) => {
       for (const space of getHeapSpaceStatistics()) report(space[field], { 'v8js.heap.space.name': space.space_name });
     });
   }

@@ -54,11 +54,12 @@ export interface Sdk {
 /**
  * Starts the OpenTelemetry SDK for what Weir records by hand: batching, resources, OTLP/HTTP with protobuf, which every
  * receiver takes. Nothing is instrumented automatically. `OTEL_EXPORTER_OTLP_HEADERS` and its kin are honoured.
+ * @param producer where metrics come from; undefined where another process exports them
  */
 export function startSdk(
   { serviceName, otlp }: TelemetrySettings,
   resource: Attributes,
-  producer: MetricProducer,
+  producer: MetricProducer | undefined,
   diagnostics: DiagLogger,
 ): Sdk {
   const prometheus = new PrometheusReader(producer);
@@ -111,7 +112,7 @@ export function startSdk(
 
 const noExport = { spanProcessors: [], logRecordProcessors: [], metricReaders: [] };
 
-function exportTo(otlp: string, producer: MetricProducer, gate: ExportGate) {
+function exportTo(otlp: string, producer: MetricProducer | undefined, gate: ExportGate) {
   const base = otlp.endsWith('/') ? otlp.slice(0, -1) : otlp;
   const to = (signal: string) => ({ url: `${base}/v1/${signal}`, timeoutMillis: exportTimeoutMs });
   return {
@@ -121,14 +122,16 @@ function exportTo(otlp: string, producer: MetricProducer, gate: ExportGate) {
     logRecordProcessors: [
       new BatchLogRecordProcessor({ exporter: gate.guard(new OTLPLogExporter(to('logs'))), maxQueueSize }),
     ],
-    metricReaders: [
-      new PeriodicExportingMetricReader({
-        exporter: gate.guard(new OTLPMetricExporter(to('metrics'))),
-        metricProducers: [producer],
-        exportIntervalMillis: exportEveryMs,
-        exportTimeoutMillis: exportTimeoutMs,
-      }),
-    ],
+    metricReaders: producer
+      ? [
+          new PeriodicExportingMetricReader({
+            exporter: gate.guard(new OTLPMetricExporter(to('metrics'))),
+            metricProducers: [producer],
+            exportIntervalMillis: exportEveryMs,
+            exportTimeoutMillis: exportTimeoutMs,
+          }),
+        ]
+      : [],
   };
 }
 

@@ -16,6 +16,7 @@ export function endServerSpan(context: RequestContext): void {
     span.set('weir.request.id', context.id);
     if (reply.status !== 0) span.set('http.response.status_code', reply.status);
     if (context.errorCode !== undefined) span.set('error.type', context.errorCode);
+    if (context.fallback) span.set('weir.fallback', true);
     // Server spans fail by what the server did: a 4xx is the client's.
     if (reply.status >= 500) span.fail(context.errorCode ?? `status ${reply.status}`);
   }

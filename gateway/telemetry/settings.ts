@@ -30,9 +30,11 @@ export const telemetrySchema = z.strictObject({
     .default(0.01)
     .describe('Share of the traces that are recorded, chosen by trace id; a trusted peer has chosen already.'),
   propagation: z
-    .array(z.enum(['tracecontext', 'b3']))
+    .array(z.enum(['tracecontext', 'b3', 'b3-single']))
     .default(['tracecontext', 'b3'])
-    .describe('Trace headers that are read, the W3C ones first, and sent on: `tracecontext`, `b3`.'),
+    .describe(
+      'Trace headers that are read, the W3C ones first, and sent on: `tracecontext`, `b3` (the `X-B3-*` headers), `b3-single` (the `b3` header). Either of the latter two reads both.',
+    ),
   log: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')

@@ -3,7 +3,7 @@ import type { Span as OtelSpan, SpanContext, Tracer as OtelTracer } from '@opent
 import { TraceState } from '@opentelemetry/core';
 import type { Headers } from '#core/headers.ts';
 import type { Propagate, Span, SpanKind } from '#core/trace.ts';
-import { parseB3, writeB3 } from './b3.ts';
+import { debugFlag, parseB3, removeB3, writeB3, writeSingleB3 } from './b3.ts';
 import { randomSpanId, randomTraceId } from './ids.ts';
 import { knownMethod } from './methods.ts';
 import type { TelemetrySettings } from './settings.ts';
@@ -40,13 +40,16 @@ export function createTracing(
   recorder: Recorder | undefined,
 ): Tracing {
   const w3c = propagation.includes('tracecontext');
-  const b3 = propagation.includes('b3');
+  const multi = propagation.includes('b3');
+  const single = propagation.includes('b3-single');
+  const b3 = multi || single;
   const inRatio = ratioSampler(sampleRatio);
   return {
     startServerSpan({ method, headers, trustedPeer, name }) {
       let remote: RemoteContext | undefined;
       let traceState: string | undefined;
       let sampled: boolean | undefined;
+      let debug = false;
       if (w3c && headers.traceparent !== undefined) {
         remote = parseTraceparent(headers.traceparent);
         // §4.1: a tracestate without a valid traceparent is dropped.
@@ -55,12 +58,16 @@ export function createTracing(
           sampled = (remote.flags & sampledFlag) !== 0;
         }
       } else if (b3) {
-        ({ remote, sampled } = parseB3(headers));
+        ({ remote, sampled, debug } = parseB3(headers));
       }
       const traceId = remote ? remote.traceId : randomTraceId();
-      if (!trustedPeer || sampled === undefined) sampled = inRatio(traceId);
+      if (!trustedPeer || sampled === undefined) {
+        sampled = inRatio(traceId);
+        debug = false;
+      }
       // §3.2.2.5.2: the random flag of a trace that is continued stays as it came; that of one we start says what is so.
-      const flags = ((remote ? remote.flags : randomFlag) & randomFlag) | (sampled ? sampledFlag : 0);
+      const flags =
+        ((remote ? remote.flags : randomFlag) & randomFlag) | (sampled ? sampledFlag : 0) | (debug ? debugFlag : 0);
       if (!sampled || !recorder) return new PassingSpan(traceId, randomSpanId(), flags, traceState);
       const root = recordRoot(recorder, name, traceId, remote, flags, traceState);
       const known = knownMethod(method);
@@ -77,7 +84,12 @@ export function createTracing(
         if (span.traceState !== undefined) headers.tracestate = span.traceState;
         else if (headers.tracestate !== undefined) delete headers.tracestate;
       }
-      if (b3) writeB3(headers, span.traceId, spanId, (span.flags & sampledFlag) !== 0);
+      if (!b3) return;
+      const sampled = (span.flags & sampledFlag) !== 0;
+      const debug = (span.flags & debugFlag) !== 0;
+      removeB3(headers);
+      if (multi) writeB3(headers, span.traceId, spanId, sampled, debug);
+      if (single) writeSingleB3(headers, span.traceId, spanId, sampled, debug);
     },
   };
 }
@@ -105,7 +117,12 @@ function recordRoot(
     nextTraceId(traceId);
     return tracer.startSpan(name, { kind: OtelKind.SERVER }, ROOT_CONTEXT);
   }
-  const parent: SpanContext = { traceId, spanId: remote.parentId, traceFlags, isRemote: true };
+  const parent: SpanContext = {
+    traceId,
+    spanId: remote.parentId,
+    traceFlags: traceFlags & (sampledFlag | randomFlag),
+    isRemote: true,
+  };
   if (traceState !== undefined) parent.traceState = new TraceState(traceState);
   return tracer.startSpan(name, { kind: OtelKind.SERVER }, trace.setSpanContext(ROOT_CONTEXT, parent));
 }

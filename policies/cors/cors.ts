@@ -31,7 +31,6 @@ export function cors(settings: CorsSettings): (context: RequestContext) => void 
     const answer: Headers = {
       'access-control-allow-methods': methods,
       'access-control-max-age': maxAge,
-      'content-length': '0',
     };
     const asked = context.headers['access-control-request-headers'];
     if (allowHeaders !== '') answer['access-control-allow-headers'] = allowHeaders;

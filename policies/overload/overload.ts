@@ -1,18 +1,23 @@
 import type { RequestContext } from '#core/context.ts';
-import { WeirError } from '#core/errors.ts';
 import type { Policy } from '#core/policy.ts';
+import { overloaded, type LoadShedder } from './load-shedder.ts';
 
-/** How many requests are in flight in this process; the host counts, the policy refuses. */
-export interface Load {
-  inFlight: number;
+/** Refuses what is above `listen.maxInFlight`, whatever it is. */
+export function overload(load: LoadShedder): Policy {
+  return () => {
+    if (load.inFlight > load.maxInFlight) throw overloaded(load.overflow());
+  };
 }
 
-/** Refuses requests above `listen.maxInFlight`, before anything is spent on them. */
-export function overload(load: Readonly<Load>, maxInFlight: number): Policy {
+/**
+ * Refuses what matters less than the rest while not all can be served. Where each operation has a criticality of its own,
+ * as on `/graphql`, the request is not asked: its operations are.
+ */
+export function shed(load: LoadShedder): Policy {
   return (context: RequestContext) => {
-    if (load.inFlight > maxInFlight) {
-      context.reply.headers.connection = 'close';
-      throw new WeirError('OVERLOADED', { retryAfterS: 1 });
-    }
+    const criticality = context.route?.criticality;
+    if (criticality === undefined) return;
+    load.admit(criticality);
+    context.admitted = true;
   };
 }

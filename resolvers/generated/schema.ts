@@ -26,6 +26,13 @@ export type AddReviewInput = {
   body: Scalars['String']['input'];
 };
 
+export type Criticality =
+  /** Refused last. */
+  | 'CRITICAL'
+  | 'DEFAULT'
+  /** Refused first. */
+  | 'SHEDDABLE';
+
 export type Money = {
   /** In the smallest unit of the currency: 1290 is 12.90 EUR. */
   amount: Scalars['Int']['output'];
@@ -350,6 +357,7 @@ export type DirectiveResolverFn<TResult = Record<PropertyKey, never>, TParent = 
 export type ResolversTypes = {
   AddReviewInput: AddReviewInput;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
+  Criticality: Criticality;
   DateTime: ResolverTypeWrapper<Scalars['DateTime']['output']>;
   Money: ResolverTypeWrapper<MoneyModel>;
   Mutation: ResolverTypeWrapper<unknown>;
@@ -410,6 +418,16 @@ export type ResolversParentTypes = {
   Boolean: Scalars['Boolean']['output'];
 };
 
+export type AuthenticatedDirectiveArgs = { };
+
+export type AuthenticatedDirectiveResolver<Result, Parent, ContextType = unknown, Args = AuthenticatedDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
+
+export type CriticalityDirectiveArgs = {
+  level: Criticality;
+};
+
+export type CriticalityDirectiveResolver<Result, Parent, ContextType = unknown, Args = CriticalityDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
+
 export type ListSizeDirectiveArgs = {
   assumedSize?: Maybe<Scalars['Int']['input']>;
   slicingArguments?: Maybe<Array<Scalars['String']['input']>>;
@@ -419,11 +437,24 @@ export type ListSizeDirectiveArgs = {
 
 export type ListSizeDirectiveResolver<Result, Parent, ContextType = unknown, Args = ListSizeDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
 
+export type PolicyDirectiveArgs = {
+  rule: Scalars['String']['input'];
+};
+
+export type PolicyDirectiveResolver<Result, Parent, ContextType = unknown, Args = PolicyDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
+
+export type RequiresScopesDirectiveArgs = {
+  scopes: Array<Array<Scalars['String']['input']>>;
+};
+
+export type RequiresScopesDirectiveResolver<Result, Parent, ContextType = unknown, Args = RequiresScopesDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
+
 export type UpstreamDirectiveArgs = {
   name: Scalars['String']['input'];
   batch?: Maybe<Scalars['Int']['input']>;
   optional?: Scalars['Boolean']['input'];
   staleIfError?: Maybe<Scalars['String']['input']>;
+  fallback?: Maybe<Scalars['String']['input']>;
 };
 
 export type UpstreamDirectiveResolver<Result, Parent, ContextType = unknown, Args = UpstreamDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
@@ -582,7 +613,11 @@ export type Resolvers<ContextType = unknown> = {
 };
 
 export type DirectiveResolvers<ContextType = unknown> = {
+  authenticated?: AuthenticatedDirectiveResolver<any, any, ContextType>;
+  criticality?: CriticalityDirectiveResolver<any, any, ContextType>;
   listSize?: ListSizeDirectiveResolver<any, any, ContextType>;
+  policy?: PolicyDirectiveResolver<any, any, ContextType>;
+  requiresScopes?: RequiresScopesDirectiveResolver<any, any, ContextType>;
   upstream?: UpstreamDirectiveResolver<any, any, ContextType>;
 };
 

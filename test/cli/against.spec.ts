@@ -57,9 +57,9 @@ describe('weir check --against FILE', () => {
     expect(status).toBe(1);
   });
 
-  test('notes what may surprise a client', async () => {
+  test('warns of what may surprise a client', async () => {
     const { status, stdout, stderr } = await against((schema) => schema.replace('sku: ID!)', 'sku: ID! = "a")'));
-    expect(stdout).toMatch(/^note: dangerous for clients of main\.graphql: .*item.*default/m);
+    expect(stdout).toMatch(/^warning: dangerous for clients of main\.graphql: .*item.*default/m);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   });
 

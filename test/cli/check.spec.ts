@@ -42,14 +42,54 @@ describe('weir check', { timeout: 60_000 }, () => {
     });
   });
 
-  test('needs no modules, and notes an upstream whose health nobody checks', async () => {
+  test('needs no modules, and warns of an upstream whose health nobody asks for, which fails nothing', async () => {
     expect(await createProject(rest).weir('check')).toEqual({
       status: 0,
       stdout:
-        'note: upstreams.stock has no health.path, so a sick endpoint is found only by the calls that fail.\n' +
+        'warning: upstreams.stock has no health.path, so it is watched only passively: a sick endpoint is found by the ' +
+        'calls that fail at it. Add health: { path: /health } in gateway.yaml or in the module.\n' +
         'gateway.yaml is sound: 1 upstream, 1 route, 0 modules.\n',
       stderr: '',
     });
+  });
+
+  test.each([
+    ['GET, POST, DELETE', '{ body: {} }', 'POST, DELETE', 200],
+    ['HEAD, PATCH', '{ status: 302, headers: { location: /later } }', 'PATCH', 302],
+  ])('warns of methods that a fallback cannot stand in for: %s, %s', async (methods, fallback, without, status) => {
+    const route = `routes: [{ path: /stock, upstream: stock, methods: [${methods}], fallback: ${fallback} }]\n`;
+    const yaml = `upstreams: { stock: { endpoints: [http://127.0.0.1:9], health: { path: /health } } }\n${route}`;
+    expect(await createProject({ 'gateway.yaml': yaml }).weir('check')).toEqual({
+      status: 0,
+      stdout:
+        `warning: The route /stock (gateway.yaml:2) has a fallback of status ${status}, which would claim of ${without} ` +
+        'that something was done: it stands in for GET and HEAD alone, and the others fail. ' +
+        'Give them a route of their own, with a fallback from 400 on or with none.\n' +
+        'gateway.yaml is sound: 1 upstream, 1 route, 0 modules.\n',
+      stderr: '',
+    });
+  });
+
+  test.each([
+    ['a fallback that says it failed', 'methods: [GET, POST], fallback: { status: 503, body: {} }'],
+    ['a route that names no method', 'fallback: { body: {} }'],
+  ])('has nothing against %s', async (_, keys) => {
+    const yaml =
+      'upstreams: { stock: { endpoints: [http://127.0.0.1:9], health: { path: /health } } }\n' +
+      `routes: [{ path: /stock, upstream: stock, ${keys} }]\n`;
+    const { stdout } = await createProject({ 'gateway.yaml': yaml }).weir('check');
+    expect(stdout).toBe('gateway.yaml is sound: 1 upstream, 1 route, 0 modules.\n');
+  });
+
+  test('names the field whose fallback does not fit its type, and where SDL says it', async () => {
+    expect(
+      await complaint(changed('resolvers/stock/stock.graphql', 'batch: 50)', 'batch: 50, fallback: "none")')),
+    ).toContain('resolvers/stock/stock.graphql:7: Item.left has a fallback that does not fit: it is no JSON (');
+    expect(await complaint(changed('resolvers/stock/stock.graphql', 'batch: 50)', 'batch: 50, fallback: "1.5")'))).toBe(
+      'The modules have a problem:\n' +
+        'resolvers/stock/stock.graphql:7: Item.left has a fallback that does not fit: it is no Int. ' +
+        'Fix: write JSON of the type Int.\n',
+    );
   });
 
   test('tells all problems of a configuration at once, each with its line', async () => {
@@ -204,7 +244,7 @@ extend type Item {
     );
   });
 
-  test('notes a field that costs a call for each of its parents, and what that is below a list', async () => {
+  test('warns of a field that costs a call for each of its parents, and what that is below a list', async () => {
     const project = createProject({
       ...stock,
       'resolvers/stock/stock.graphql': `extend type Query {
@@ -226,7 +266,7 @@ type Item {
     });
     const { status, stdout } = await project.weir('check');
     expect(stdout).toContain(
-      "note: resolvers/stock/stock.graphql:7: Item.left asks 'stock' once for each parent, which below Query.items is 20 calls by default.",
+      "warning: resolvers/stock/stock.graphql:7: Item.left asks 'stock' once for each parent, which below Query.items is 20 calls by default.",
     );
     expect(status).toBe(0);
   });

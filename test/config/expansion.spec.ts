@@ -105,7 +105,7 @@ upstreams: { a: { endpoints: [{ url: http://a, weight: "\${env.WEIGHT}" }] } }`,
     expect(config.listen).toMatchObject({ port: 4010, workers: 1 });
     expect(config.graphql.graphiql).toBe(false);
     expect(config.telemetry).toMatchObject({ sampleRatio: 0.5, serviceName: '42' });
-    expect(config.upstreams.a?.endpoints[0]?.weight).toBe(3);
+    expect(config.upstreams.a?.endpoints?.[0]?.weight).toBe(3);
   });
 
   it('is checked like what is written: a number beyond its bounds is refused without being shown', () => {

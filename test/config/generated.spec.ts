@@ -25,6 +25,7 @@ describe('the JSON Schema for editors', () => {
     'graphql: { graphiql: "${env.GRAPHIQL:-false}", maxDepth: 3 }',
     'upstreams: { a: { endpoints: [http://a, { url: http://b, weight: 2 }, "${env.A:-http://c}"], health: { path: /h } } }',
     `${upstream}\nroutes: [{ path: /a, upstream: a, methods: [GET], match: { headers: { x-a: "1" } }, timeout: 3s }]`,
+    `${upstream}\nroutes: [{ path: /a, upstream: a, fallback: { body: { a: [1, "\${env.B:-b}"] }, headers: { x-a: "1" } } }]`,
     'cors: { origins: ["*"], maxAge: 1h }',
     'telemetry: { otlp: "", sampleRatio: 1, propagation: [b3] }',
   ])('takes what the loader takes: %s', (text) => {
@@ -41,7 +42,9 @@ describe('the JSON Schema for editors', () => {
     'listen: { workers: 2 }',
     'listen:',
     'listen: { tls: {} }',
-    'redis: { url: "" }',
+    'redis: { db: 1 }',
+    'auth: { default: never }',
+    'tiers: {}',
     'graphql: { introspection: "yes" }',
     'upstreams: { a: {} }',
     'upstreams: { "a b": { endpoints: [http://a] } }',
@@ -52,6 +55,7 @@ describe('the JSON Schema for editors', () => {
     `${upstream}\nroutes: [{ path: /a, upstream: a, methods: [get] }]`,
     `${upstream}\nroutes: [{ path: /a, upstream: a, cache: { ttl: 30s } }]`,
     `${upstream}\nroutes: [{ path: /a, upstream: a, match: { query: { beta: 1 } } }]`,
+    `${upstream}\nroutes: [{ path: /a, upstream: a, fallback: { status: 100 } }]`,
     'telemetry: { propagation: [w3c] }',
   ])('refuses what the loader refuses: %s', (text) => {
     expect(problemsOf(text)).not.toEqual([]);

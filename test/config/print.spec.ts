@@ -67,6 +67,17 @@ describe('a secret', () => {
   });
 });
 
+describe('a long text', () => {
+  // Read again from each of its letters, it would outlast the test.
+  it('is searched for credentials once', () => {
+    const long = 'x'.repeat(200_000);
+    const printed = printConfig(
+      load(`upstreams: { a: { endpoints: [{ url: http://a, labels: { note: ${long} } }] } }`),
+    );
+    expect(printed).toContain(long);
+  });
+});
+
 const modules: readonly ModuleDefaults[] = [
   {
     name: 'orders',

@@ -25,7 +25,7 @@ routes:
     rewrite: /x/:nope
     cache: {}
 cors: { origins: ["*"], credentials: true }
-redis: { url: "" }
+tiers: {}
 listen: {}
 `;
     expect(placesOf(problemsOf(text))).toEqual([
@@ -41,7 +41,7 @@ listen: {}
       '13:14 routes[0].rewrite',
       '14:5 routes[0].cache',
       '15:38 cors.credentials',
-      '16:1 redis',
+      '16:1 tiers',
       '17:1 listen',
     ]);
   });
@@ -154,10 +154,6 @@ describe('a key', () => {
   });
 
   it.each([
-    'redis: { url: "" }',
-    'redis:',
-    'auth: {}',
-    'consumers: []',
     'tiers: {}',
     'limits: {}',
     'cache: { redis: false }',
@@ -165,17 +161,13 @@ describe('a key', () => {
     'listen: { tls: {} }',
     'graphql: { maxCost: 500 }',
     'graphql: { documents: { mode: open } }',
-    'graphql: { auth: optional }',
     'upstreams: { a: { endpoints: [http://a], weight: 1 } }',
-    'upstreams: { a: { discovery: { kind: dns } } }',
     ...[
       'split',
       'cost',
-      'auth',
       'limits',
       'cache',
       'transform',
-      'fallback',
       'aggregate',
       'operation',
       'version',

@@ -41,10 +41,19 @@ beforeAll(async () => {
       socket.end('HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nnope\r\n0\r\n\r\n');
     else if (request.url === '/large') socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${large.length}\r\n\r\n${large}`);
     else if (request.url === '/garbage') socket.end('hello\r\n\r\n');
+    else if (request.url === '/other')
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n');
+    else if (request.url === '/deaf')
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: YWxsIHRoZSBzYW1l\r\n\r\n',
+      );
+    else if (request.url === '/bare') socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+    else if (request.url === '/many') socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(1000));
     else sockets.handleUpgrade(request, socket, head, (client) => sockets.emit('connection', client, request));
   });
   silent = await startRawUpstream(() => {});
   gateway = await startGateway({
+    modules: 'test/fixtures/doorkeeper',
     listen: { bodyTimeout: '300ms' },
     upstreams: {
       service: { endpoints: [service.url], idleTimeout: '400ms', breaker: { failures: 1000 } },
@@ -54,7 +63,7 @@ beforeAll(async () => {
       patient: { endpoints: [silent.url], attemptTimeout: '60s', timeout: '60s' },
     },
     routes: [
-      ...['', '/refuse', '/chunks', '/large', '/garbage'].map((path) => ({
+      ...['', '/refuse', '/chunks', '/large', '/garbage', '/other', '/deaf', '/bare', '/many'].map((path) => ({
         path: `/ws${path}`,
         upstream: 'service',
         rewrite: path || '/',
@@ -91,8 +100,12 @@ async function join(path = '/ws', protocols: string[] = [], headers: Record<stri
 }
 
 /** The HTTP answer to a handshake that is refused. */
-async function refused(path: string): Promise<{ status: number; headers: IncomingMessage['headers']; body: string }> {
-  const socket = new WebSocket(gateway.url.replace('http', 'ws') + path);
+async function refused(
+  path: string,
+  headers: Record<string, string> = {},
+  url = gateway.url,
+): Promise<{ status: number; headers: IncomingMessage['headers']; body: string }> {
+  const socket = new WebSocket(url.replace('http', 'ws') + path, { headers });
   socket.on('error', () => {});
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage];
   let body = '';
@@ -263,6 +276,10 @@ describe('A handshake that fails is an HTTP answer', () => {
     ['/dead', 502, 'UPSTREAM_UNREACHABLE'],
     ['/silent', 504, 'UPSTREAM_TIMEOUT'],
     ['/ws/garbage', 502, 'UPSTREAM_BAD_RESPONSE'],
+    ['/ws/other', 502, 'UPSTREAM_BAD_RESPONSE'],
+    ['/ws/deaf', 502, 'UPSTREAM_BAD_RESPONSE'],
+    ['/ws/bare', 502, 'UPSTREAM_BAD_RESPONSE'],
+    ['/ws/many', 502, 'UPSTREAM_BAD_RESPONSE'],
     ['/nothing', 404, 'ROUTE_NOT_FOUND'],
     ['/ws/%5c', 400, 'BAD_REQUEST'],
     ['/docs/errors', 426, 'UPGRADE_REFUSED'],
@@ -290,6 +307,36 @@ describe('A handshake that fails is an HTTP answer', () => {
     // Cut off after bodyTimeout.
     expect(await lineOf('unread')).toMatchObject({ status: 200, error: 'CLIENT_CLOSED_REQUEST' });
     client.socket.destroy();
+  });
+
+  test.each([
+    ['a policy of a module', '/ws', { 'x-ticket': 'forged' }, 406, 'NOT_ACCEPTABLE'],
+    ['one that takes its time', '/ws', { 'x-ticket': 'doubtful' }, 503, 'OVERLOADED'],
+    ['its own deadline', '/patient', { 'x-weir-deadline-ms': '50' }, 504, 'DEADLINE_EXCEEDED'],
+  ])('%s refuses it before an upstream hears of it, or waits in vain', async (_, path, headers, status, code) => {
+    const before = handshakes.length;
+    const answer = await refused(path, headers);
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([status, expect.objectContaining({ code })]);
+    expect(answer.headers['retry-after']).toBe(code === 'OVERLOADED' ? '7' : undefined);
+    expect(handshakes.length).toBe(before);
+    await until(() => silent.connections.size === 0);
+  });
+
+  test('a gateway that is full refuses it like any other request', async () => {
+    const own = await startGateway({
+      listen: { maxInFlight: 1 },
+      upstreams: { silent: { endpoints: [silent.url] } },
+      routes: [{ path: '/held', upstream: 'silent' }],
+    });
+    const holding = await RawClient.connect(own.url);
+    holding.head('GET /held HTTP/1.1', 'Host: x');
+    await until(() => silent.connections.size === 1);
+    const answer = await refused('/held', {}, own.url);
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, expect.any(String)]);
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'OVERLOADED' });
+    holding.reset();
+    await untilIdle(own);
+    await own.stop();
   });
 
   test('and is one more failure to the breaker', async () => {
@@ -331,21 +378,5 @@ describe('The connection budget', () => {
     socket.close();
     await closed;
     expect((await send(`${gateway.url}/narrow`)).text).toBe('plain GET');
-  });
-});
-
-describe('A gateway that stops', () => {
-  test('closes what was upgraded', async () => {
-    const own = await startGateway({
-      upstreams: { service: { endpoints: [service.url] } },
-      routes: [{ path: '/ws', upstream: 'service', rewrite: '/' }],
-    });
-    const socket = new WebSocket(`${own.url.replace('http', 'ws')}/ws`);
-    await once(socket, 'open');
-    const closed = once(socket, 'close');
-    await own.stop();
-    const [code] = (await closed) as [number];
-    expect(code).toBe(1006);
-    await until(() => sockets.clients.size === 0);
   });
 });

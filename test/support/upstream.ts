@@ -26,20 +26,24 @@ export interface ReceivedRequest {
 export type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
 /** A real HTTP service on a free port that reads each body whole and then answers as the test says. */
-export async function startUpstream(handler: Handler, tls?: ServerOptions): Promise<TestUpstream> {
+export async function startUpstream(handler: Handler, tls?: ServerOptions, at?: Place): Promise<TestUpstream> {
   const requests: ReceivedRequest[] = [];
-  const server = await startServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('error', () => response.destroy());
-    request.on('end', () => {
-      const bytes = Buffer.concat(chunks);
-      const body = bytes.toString();
-      const { method, url, headers, rawHeaders } = request;
-      requests.push({ method: method!, url: url!, headers, rawHeaders, body, sha256: sha256(bytes) });
-      handler(request, response, body);
-    });
-  }, tls);
+  const server = await startServer(
+    (request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('error', () => response.destroy());
+      request.on('end', () => {
+        const bytes = Buffer.concat(chunks);
+        const body = bytes.toString();
+        const { method, url, headers, rawHeaders } = request;
+        requests.push({ method: method!, url: url!, headers, rawHeaders, body, sha256: sha256(bytes) });
+        handler(request, response, body);
+      });
+    },
+    tls,
+    at,
+  );
   return { ...server, requests };
 }
 
@@ -51,19 +55,29 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
+/** Where a service listens, if not at a free port of 127.0.0.1. All of 127.0.0.0/8 is this machine. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** The same without reading bodies, for services that stream. */
-export async function startServer(listener: RequestListener, tls?: ServerOptions): Promise<TestServer> {
+export async function startServer(
+  listener: RequestListener,
+  tls?: ServerOptions,
+  { host, port: wanted }: Place = { host: '127.0.0.1', port: 0 },
+): Promise<TestServer> {
   const server = tls ? createHttpsServer(tls, listener) : createServer(listener);
   const connections = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(wanted, host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {
-    url: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
+    url: `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     connections,
     server,

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
+import { anonymous } from '#core/identity.ts';
+import { open } from '#policies/auth/requirement.ts';
 import { WeirError } from '#core/errors.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { createTelemetry, type Telemetry } from '#gateway/telemetry/telemetry.ts';
@@ -136,13 +138,13 @@ describe('the access log', () => {
   it('has one line a request with what it was, what it cost and where it went', () => {
     start();
     const { context, line } = access({ method: 'POST', target: '/graphql?a=1', id: 'request-7' }, (request) => {
-      request.route = { name: 'graphql', door: 'graphql', path: '/graphql', maxBodyBytes: 1, bufferBytes: 1 };
+      request.route = { name: 'graphql', door: 'graphql', path: '/graphql', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
       request.calls.send('orders');
       request.calls.send('orders');
       request.calls.send('users');
       request.calls.collapsed = 4;
       request.operation = { name: 'Checkout', type: 'mutation', hash: 'abc' };
-      request.identity = { consumer: 'acme', tier: 'pro', roles: [], scopes: [], subject: undefined };
+      request.identity = { ...anonymous, consumer: 'acme', tier: 'pro' };
       request.requestBytes = 56;
       request.errorCode = 'UPSTREAM_TIMEOUT';
       request.degraded = [{ path: ['reviews'], code: 'UPSTREAM_TIMEOUT', upstream: 'reviews' }];

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { open } from '#policies/auth/requirement.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { createTelemetry, type Telemetry } from '#gateway/telemetry/telemetry.ts';
 import { exposition, type Family } from './exposition.ts';
@@ -85,7 +86,7 @@ describe('http.server metrics', () => {
     const { method = 'GET', status = 200, errorCode, route, durationMs = 20 } = facts;
     const span = telemetry.startServerSpan({ method, headers: {}, trustedPeer: false, name: method });
     const context = endedRequest(span, { method }, { status });
-    if (route !== undefined) context.route = { name: route, door: 'rest', path: '/', maxBodyBytes: 1, bufferBytes: 1 };
+    if (route !== undefined) context.route = { name: route, door: 'rest', path: '/', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
     context.errorCode = errorCode;
     telemetry.begun(context);
     telemetry.settled(context, durationMs);

@@ -6,13 +6,14 @@ import type { Span } from '#core/trace.ts';
 interface Answer {
   readonly status?: number;
   readonly bytes?: number;
+  readonly endless?: boolean;
 }
 
 /** A request as a host would make it, whose answer is over. */
 export function endedRequest(
   span: Span,
   facts: { readonly method?: string; readonly target?: string; readonly id?: string } = {},
-  { status = 200, bytes = 0 }: Answer = {},
+  { status = 200, bytes = 0, endless = false }: Answer = {},
 ): RequestContext {
   const reply: Reply = {
     headers: {},
@@ -20,6 +21,7 @@ export function endedRequest(
     finished: true,
     status,
     bytes,
+    endless,
     information() {},
     head() {},
     write: () => true,

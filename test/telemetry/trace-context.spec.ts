@@ -1,13 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Headers } from '#core/headers.ts';
 import type { Span } from '#core/trace.ts';
 import { createTracing, type Tracing } from '#gateway/telemetry/tracer.ts';
+import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { startUpstream, type TestUpstream } from '../support/upstream.ts';
 
 const traceId = '12345678901234567890123456789012';
 const parentId = '1234567890123456';
 const traceparent = `00-${traceId}-${parentId}-00`;
 
-function tracing(options: { ratio?: number; propagation?: ('tracecontext' | 'b3')[] } = {}): Tracing {
+function tracing(options: { ratio?: number; propagation?: ('tracecontext' | 'b3' | 'b3-single')[] } = {}): Tracing {
   const { ratio = 0, propagation = ['tracecontext', 'b3'] } = options;
   return createTracing({ sampleRatio: ratio, propagation }, undefined);
 }
@@ -172,6 +175,10 @@ describe('tracestate (Trace Context 2 §3.3)', () => {
     expect(span.traceId).toBe(traceId);
   });
 
+  it('keeps a key that comes twice: both are somebody else\'s (§3.3.1.3)', () => {
+    expect(stateOf('foo=1,bar=2,foo=3')).toBe('foo=1,bar=2,foo=3');
+  });
+
   it('may have 256 characters in a key and in a value', () => {
     const longKey = `${'z'.repeat(256)}=1`;
     const longValue = `a=${'z'.repeat(256)}`;
@@ -231,6 +238,14 @@ describe('B3', () => {
   it.each([
     { b3: 'broken' },
     { b3: `${traceId}-${parentId}-x` },
+    { b3: `${traceId}-${parentId}-true` },
+    { b3: `${traceId}-${parentId}-` },
+    { b3: `${traceId.slice(1)}-${parentId}-1` },
+    { b3: `${traceId}-${parentId.slice(1)}-1` },
+    { b3: `${traceId}-${'0'.repeat(16)}-1` },
+    { b3: `${traceId}` },
+    { b3: `${traceId}-${parentId}-1, ${traceId}-${parentId}-1` },
+    { b3: [`${traceId}-${parentId}-1`, `${traceId}-${parentId}-1`] },
     { b3: `${traceId}-${parentId}-1-short` },
     { b3: `${traceId}-${parentId}-1-${parentId}-more` },
     { b3: `${traceId.toUpperCase().replace('1', 'A')}-${parentId}-1` },
@@ -242,6 +257,66 @@ describe('B3', () => {
   ])('that is invalid starts a new trace (case %#)', (headers: Headers) => {
     expect(arrive(headers).traceId).not.toContain(parentId);
     expect(arrive(headers).traceId).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it('single comes before multi', () => {
+    const other = 'a'.repeat(32);
+    const span = arrive({ b3: `${other}-${parentId}-1`, 'x-b3-traceid': traceId, 'x-b3-spanid': parentId });
+    expect(span.traceId).toBe(other);
+  });
+
+  it('single that is invalid leaves it to multi', () => {
+    for (const b3 of ['broken', '', `${traceId}-${parentId}-x`, `${'0'.repeat(32)}-${parentId}-1`, '2']) {
+      expect(arrive({ b3, 'x-b3-traceid': traceId, 'x-b3-spanid': parentId }).traceId).toBe(traceId);
+    }
+  });
+
+  it('single that only decides starts a trace (deny, accept, debug)', () => {
+    for (const b3 of ['0', '1', 'd']) {
+      const span = arrive({ b3, 'x-b3-traceid': traceId, 'x-b3-spanid': parentId });
+      expect(span.traceId).not.toBe(traceId);
+    }
+  });
+
+  it.each<[Headers]>([[{ b3: `${traceId}-${parentId}-d` }], [{ b3: 'd' }], [{ 'x-b3-flags': '1', 'x-b3-sampled': '0' }]])(
+    'debug of a trusted peer is sent on in the place of the decision, by no W3C flag: %j',
+    (headers) => {
+      const by = tracing({ propagation: ['tracecontext', 'b3', 'b3-single'] });
+      const span = arrive(headers, { trustedPeer: true, by });
+      const written = sent(span, {}, by);
+      expect(written['x-b3-flags']).toBe('1');
+      expect(written).not.toHaveProperty('x-b3-sampled');
+      expect(written.b3).toMatch(/-d$/);
+      expect(written.traceparent).toMatch(/-0[13]$/);
+    },
+  );
+
+  it('debug of anybody else is not', () => {
+    const by = tracing({ propagation: ['b3', 'b3-single'] });
+    const written = sent(arrive({ b3: `${traceId}-${parentId}-d` }, { by }), {}, by);
+    expect(written).toMatchObject({ 'x-b3-sampled': '0', 'x-b3-traceid': traceId });
+    expect(written.b3).toMatch(/-0$/);
+    expect(written).not.toHaveProperty('x-b3-flags');
+  });
+
+  it('denied by a trusted peer is sent on as denied, by every header', () => {
+    const by = tracing({ ratio: 1, propagation: ['tracecontext', 'b3', 'b3-single'] });
+    const written = sent(arrive({ b3: `${traceId}-${parentId}-0` }, { trustedPeer: true, by }), {}, by);
+    expect([written.traceparent, written['x-b3-sampled'], written.b3]).toEqual([
+      expect.stringMatching(/-00$/),
+      '0',
+      expect.stringMatching(/-0$/),
+    ]);
+  });
+
+  it('single is written, in the place of all that the client sent, where it is configured', () => {
+    for (const propagation of [['b3-single'], ['tracecontext', 'b3-single']] as const) {
+      const by = tracing({ propagation: [...propagation] });
+      const span = arrive({ 'x-b3-traceid': parentId, 'x-b3-spanid': parentId }, { by });
+      const written = sent(span, { 'x-b3-traceid': 'x', 'x-b3-flags': '1', b3: 'x' }, by);
+      expect(written.b3).toMatch(new RegExp(`^${'0'.repeat(16)}${parentId}-[0-9a-f]{16}-0$`));
+      expect(Object.keys(written).filter((name) => name.startsWith('x-b3'))).toEqual([]);
+    }
   });
 
   it('multi is written, and what the client sent of B3 is replaced', () => {
@@ -339,5 +414,92 @@ describe('the decision to sample', () => {
   it('against sampling makes no child spans', () => {
     const span = arrive({});
     expect(span.child('call', 'client')).toBe(span);
+  });
+});
+
+describe.each(['buffered', 'streamed'] as const)('Over the wire, %s', (form) => {
+  let service: TestUpstream;
+  let gateway: TestGateway;
+  let trusting: TestGateway;
+  let single: TestGateway;
+
+  beforeAll(async () => {
+    service = await startUpstream((_request, response) => void response.end('ok'));
+    const start = (config: Record<string, object>) =>
+      startGateway({
+        upstreams: { service: { endpoints: [service.url] } },
+        routes: [{ path: '/p', upstream: 'service' }],
+        ...config,
+      });
+    gateway = await start({ telemetry: { sampleRatio: 0 } });
+    trusting = await start({ telemetry: { sampleRatio: 0 }, listen: { trustedProxies: ['127.0.0.1'] } });
+    single = await start({ telemetry: { sampleRatio: 0, propagation: ['b3-single'] } });
+  });
+
+  afterAll(async () => {
+    for (const one of [gateway, trusting, single]) await one.stop();
+    await service.close();
+  });
+
+  /** What the service gets of what a client sends; each line is one of the head's. */
+  async function arrives(by: TestGateway, ...lines: string[]) {
+    const [method, length, body] = form === 'buffered' ? ['GET', [], ''] : ['POST', ['Content-Length: 100000'], 'x'.repeat(100_000)];
+    const client = await RawClient.connect(by.url);
+    client.head(`${method} /p HTTP/1.1`, 'Host: x', 'Connection: close', ...length, ...lines).write(body);
+    const answer = await client.end();
+    const { headers } = service.requests.at(-1)!;
+    // A client finds its trace by what it is answered (Trace Context 2 §3.2 has the form).
+    const answered = /\r\ntraceparent: 00-([0-9a-f]{32})-/.exec(answer)?.[1];
+    const told = (headers.traceparent as string | undefined)?.slice(3, 35) ?? String(headers.b3).slice(0, 32);
+    expect(answered).toBe(told);
+    return headers;
+  }
+
+  it('a trace goes on, its state whole and in order (§3.3.2)', async () => {
+    const headers = await arrives(
+      gateway,
+      `Traceparent: ${traceparent}`,
+      'tracestate: foo=1 , bar=2',
+      'TraceState:',
+      'tracestate: baz=3',
+    );
+    expect(headers.traceparent).toMatch(new RegExp(`^00-${traceId}-(?!${parentId})[0-9a-f]{16}-00$`));
+    expect(headers.tracestate).toBe('foo=1,bar=2,baz=3');
+    expect(headers).toMatchObject({ 'x-b3-traceid': traceId, 'x-b3-sampled': '0' });
+    expect(headers['x-b3-spanid']).toBe(String(headers.traceparent).slice(36, 52));
+  });
+
+  it.each([
+    ['two parents (§3.2)', [`traceparent: ${traceparent}`, `traceparent: ${traceparent}`]],
+    ['a broken parent', ['traceparent: 00-1-2-3']],
+    ['version ff', [`traceparent: ff-${traceId}-${parentId}-00`]],
+    ['no parent', []],
+  ])('%s: a new trace without the state, and with the random flag', async (_, lines) => {
+    const headers = await arrives(gateway, ...lines, 'tracestate: foo=1', `x-b3-traceid: ${traceId}`);
+    expect(headers.traceparent).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-02$/);
+    expect(headers.traceparent).not.toContain(traceId);
+    expect(headers).not.toHaveProperty('tracestate');
+  });
+
+  it('the sampled flag is obeyed of a trusted peer, and of nobody else (§3.2.2.5.1)', async () => {
+    const asking = `traceparent: 00-${traceId}-${parentId}-03`;
+    expect((await arrives(gateway, asking)).traceparent).toMatch(/-02$/);
+    const headers = await arrives(trusting, asking);
+    expect(headers.traceparent).toMatch(/-03$/);
+    expect(headers['x-b3-sampled']).toBe('1');
+  });
+
+  it('what goes on is what `telemetry.propagation` says, and nothing that the client sent beside it', async () => {
+    const headers = await arrives(
+      single,
+      `traceparent: ${traceparent}`,
+      'tracestate: foo=1',
+      `X-B3-TraceId: ${traceId}`,
+      `X-B3-SpanId: ${parentId}`,
+      'X-B3-ParentSpanId: 0000000000000001',
+      'X-B3-Flags: 1',
+    );
+    expect(headers.b3).toMatch(new RegExp(`^${traceId}-[0-9a-f]{16}-0$`));
+    expect(Object.keys(headers).filter((name) => /^x-b3|^trace/.test(name))).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { open } from '#policies/auth/requirement.ts';
 import type { Headers } from '#core/headers.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { createTelemetry, type Telemetry } from '#gateway/telemetry/telemetry.ts';
@@ -105,7 +106,7 @@ describe('recorded spans', () => {
     await start({ serviceName: 'shop-gateway' });
     const span = telemetry.startServerSpan({ method: 'GET', headers: {}, trustedPeer: false, name: 'GET' });
     const context = endedRequest(span, { target: '/v1/orders/7?token=secret' }, { status: 502 });
-    context.route = { name: '/v1/orders/:id', door: 'rest', path: '/v1/orders/:id', maxBodyBytes: 1, bufferBytes: 1 };
+    context.route = { name: '/v1/orders/:id', door: 'rest', path: '/v1/orders/:id', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
     context.errorCode = 'UPSTREAM_UNREACHABLE';
     telemetry.settled(context, 12);
     const [exportedSpan] = await exported();

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { hashKey } from '#upstreams/balancing/hash-key.ts';
+import type { UpstreamCall } from '#upstreams/call.ts';
 import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
 import { send, until } from '../support/raw-client.ts';
 import { deadUrl, startRawUpstream, startUpstream, type TestUpstream } from '../support/upstream.ts';
@@ -60,10 +62,133 @@ describe('Balancing', () => {
   });
 });
 
+describe('Least connections', () => {
+  test('goes to the endpoint that has the least to do for its weight', async () => {
+    const held: (() => void)[] = [];
+    const names = ['a', 'b'];
+    const [a, b] = await Promise.all(
+      names.map(async (name) => {
+        const service = await startUpstream((request, response) => {
+          if (request.url!.startsWith('/held')) held.push(() => response.end(name));
+          else response.end(name);
+        });
+        services.push(service);
+        return service;
+      }),
+    );
+    await front([a!.url, { url: b!.url, weight: 2 }], { balance: 'least-connections', attemptTimeout: '60s' });
+    // In flight: one at each, of which b can take two.
+    const calls = [send(`${gateway.url}/held1`), send(`${gateway.url}/held2`)];
+    await until(() => held.length === 2);
+    expect([endpoint(0).active, endpoint(1).active]).toEqual([1, 1]);
+    expect(new Set(await answers(4))).toEqual(new Set(['b']));
+    for (const answer of held) answer();
+    await Promise.all(calls);
+  });
+});
+
+describe('Consistent hash', () => {
+  const five = async () => Promise.all(['a', 'b', 'c', 'd', 'e'].map(named));
+  const by = async (key: unknown, settings: object = {}) =>
+    front(
+      (await five()).map(({ url }) => url),
+      { balance: { 'consistent-hash': key }, ...settings },
+    );
+  let asked = 0;
+  const ask = async (headers: Record<string, string>) => (await send(`${gateway.url}/${asked++}`, { headers })).text;
+  const users = Array.from({ length: 20 }, (_, index) => `user-${index}`);
+  /** Who answers each user, and that it is always the same. */
+  async function places(headersOf: (user: string) => Record<string, string>): Promise<Set<string>> {
+    const seen = new Set<string>();
+    for (const user of users) {
+      const answered = new Set([await ask(headersOf(user)), await ask(headersOf(user)), await ask(headersOf(user))]);
+      expect(answered.size).toBe(1);
+      for (const name of answered) seen.add(name);
+    }
+    return seen;
+  }
+
+  test('sends calls with the same header to the same endpoint, in both forms of the exchange', async () => {
+    await by({ header: 'X-User' });
+    expect((await places((user) => ({ 'x-user': user }))).size).toBe(5);
+    const held = await ask({ 'x-user': 'u' });
+    const large = { method: 'POST', body: Buffer.alloc(100_000), headers: { 'x-user': 'u' } };
+    expect((await send(`${gateway.url}/large`, large)).text).toBe(held);
+  });
+
+  test('sends calls with the same cookie to the same endpoint, whatever stands beside it', async () => {
+    await by({ cookie: 'session' });
+    let noise = 0;
+    const cookies = (user: string) => `mysession=${noise++}; session=${user};other=${noise++}; sessions=3`;
+    expect((await places((user) => ({ cookie: cookies(user) }))).size).toBe(5);
+  });
+
+  test.each(['ip', { ip: true }])('sends calls of the same client address to the same endpoint (%j)', async (key) => {
+    const endpoints = (await five()).map(({ url }) => url);
+    gateway = await startGateway({
+      listen: { trustedProxies: ['127.0.0.1/32'] },
+      upstreams: { things: { endpoints, balance: { 'consistent-hash': key } } },
+      routes: [{ path: '/*path', upstream: 'things' }],
+    });
+    const address = (user: string) => `192.0.2.${user.slice(5)}`;
+    expect((await places((user) => ({ 'x-forwarded-for': address(user) }))).size).toBe(5);
+  });
+
+  test.each([{ header: 'x-user' }, { cookie: 'session' }, 'consumer', { consumer: true }])(
+    'goes round with calls that have no such key: %j',
+    async (key) => {
+      await by(key);
+      expect(await answers(5)).toEqual(['a', 'b', 'c', 'd', 'e']);
+    },
+  );
+
+  test('sends calls of one consumer to the same endpoint', () => {
+    const keyOf = hashKey({ from: 'consumer' });
+    const of = (consumer: string) => keyOf({ context: { identity: { consumer } } } as UpstreamCall);
+    expect(of('acme')).toBe(of('acme'));
+    expect(of('acme')).not.toBe(of('emca'));
+    expect(of('anonymous')).toBe(-1);
+  });
+
+  test('does not let a popular key have more than a quarter above the fair part of what is in flight', async () => {
+    const held: { readonly name: string; readonly answer: () => void }[] = [];
+    const endpoints = await Promise.all(
+      ['a', 'b', 'c', 'd'].map(async (name) => {
+        const service = await startUpstream(
+          (_, response) => void held.push({ name, answer: () => response.end(name) }),
+        );
+        services.push(service);
+        return service.url;
+      }),
+    );
+    await front(endpoints, { balance: { 'consistent-hash': { header: 'x-user' } }, attemptTimeout: '60s' });
+    const calls = Array.from({ length: 40 }, (_, index) =>
+      send(`${gateway.url}/${index}`, { headers: { 'x-user': 'popular' } }),
+    );
+    await until(() => held.length === 40);
+    const loads = ['a', 'b', 'c', 'd'].map((name) => held.filter((call) => call.name === name).length);
+    // ⌈1.25 × 40 ÷ 4⌉, and the popular endpoint has all of it.
+    expect(Math.max(...loads)).toBe(13);
+    for (const { answer } of held) answer();
+    await Promise.all(calls);
+  });
+
+  test('tries every endpoint before one that has failed the call: a dead preference and a dead second one', async () => {
+    const alive = await named('alive');
+    await front([await deadUrl(), alive.url, await deadUrl()], {
+      balance: { 'consistent-hash': { header: 'x-user' } },
+      retry: { attempts: 2, backoff: '1ms', budget: 2 },
+      breaker: { failures: 10_000 },
+      ejection: { failures: 0 },
+    });
+    for (const user of users) expect(await ask({ 'x-user': user })).toBe('alive');
+  });
+});
+
 describe('Health checks', () => {
   test('take an endpoint out after as many failed checks as configured, and back after as many good ones', async () => {
     const [a, b] = [await named('a'), await named('b')];
-    await front([a.url, b.url], { health });
+    await front([a.url, b.url], { health, slowStart: '0ms' });
     expect(new Set(await answers(4))).toEqual(new Set(['a', 'b']));
     a.well = false;
     await until(() => !endpoint(0).healthy);

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { upstreamSchema } from '#upstreams/settings.ts';
 import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
 import { RawClient, send, until } from '../support/raw-client.ts';
 import { startUpstream, type Handler, type TestUpstream } from '../support/upstream.ts';
@@ -262,5 +263,101 @@ describe('The breaker', () => {
     const ready = await send(`${gateway.adminUrl}/readyz`);
     expect(ready.status).toBe(200);
     expect(ready.json()).toMatchObject({ upstreams: { things: { breaker: 'open' } } });
+  });
+});
+
+describe('Other settings', () => {
+  /** As a reload brings them. */
+  function reload(settings: object, others: object = {}): void {
+    const written = { endpoints: [upstream.url], retry: { attempts: 0 }, breaker: settings, ...others };
+    things().prepare(upstreamSchema.parse(written))();
+  }
+
+  test('leave it open, for as long as they say', async () => {
+    await front({ ...quick, openFor: '10m' });
+    await open();
+    reload({ ...quick, openFor: '5m' });
+    expect(state()).toBe('open');
+    expect(things().breaker.restMs).toBeLessThanOrEqual(300_000);
+    expect(await ask()).toMatchObject({ status: 503 });
+    reload({ ...quick, openFor: '1ms' });
+    await until(() => state() === 'half-open');
+  });
+
+  test('leave it open when they want another number of successes, which is then what closes it', async () => {
+    await front(quick);
+    await open();
+    reload({ ...quick, successes: 2 });
+    expect(state()).toBe('open');
+    await rest();
+    behave = well;
+    await ask();
+    expect(state()).toBe('half-open');
+    await ask();
+    expect(state()).toBe('closed');
+  });
+
+  test('leave it half-open, where probes begin anew with another number of successes', async () => {
+    await front(quick);
+    await open();
+    await rest();
+    behave = well;
+    await askTimes(2);
+    reload({ ...quick, successes: 2 });
+    expect(state()).toBe('half-open');
+    await ask();
+    expect(state()).toBe('half-open');
+    await ask();
+    expect(state()).toBe('closed');
+  });
+
+  test('do not hear what probes say that began under another number of successes', async () => {
+    await front(quick);
+    await open();
+    await rest();
+    let answer = () => {};
+    behave = (_request, response) => void (answer = () => response.writeHead(500).end());
+    const probe = ask('/probe');
+    await until(() => upstream.requests.at(-1)?.url === '/probe');
+    reload({ ...quick, successes: 1 });
+    answer();
+    await probe;
+    expect(state()).toBe('half-open');
+    behave = well;
+    await ask();
+    expect(state()).toBe('closed');
+  });
+
+  test('leave it closed, and the failures counted', async () => {
+    await front({ ...quick, failures: 5 });
+    behave = sick;
+    await askTimes(3);
+    reload({ ...quick, failures: 4, successes: 2 });
+    expect(state()).toBe('closed');
+    await ask();
+    expect(state()).toBe('open');
+  });
+
+  test('say which statuses are failures from then on', async () => {
+    await front(quick);
+    reload({ ...quick, on: [418] });
+    behave = sick;
+    await askTimes(4);
+    expect(state()).toBe('closed');
+    behave = (_request, response) => void response.writeHead(418).end();
+    await askTimes(3);
+    expect(state()).toBe('open');
+  });
+
+  test('do not lose the verdict on a call that is under way', async () => {
+    await front(quick);
+    const held: (() => void)[] = [];
+    behave = (_request, response) => void held.push(() => response.writeHead(500).end());
+    const calls = ['/1', '/2', '/3'].map((path) => ask(path));
+    await until(() => held.length === 3);
+    reload(quick, { timeout: '10s' });
+    for (const answer of held) answer();
+    await Promise.all(calls);
+    expect(state()).toBe('open');
   });
 });

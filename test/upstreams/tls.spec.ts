@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startNameServer } from '../support/dns.ts';
 import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
 import { send } from '../support/raw-client.ts';
 import { startUpstream, type TestUpstream } from '../support/upstream.ts';
@@ -76,6 +77,7 @@ beforeAll(async () => {
   authority('ca');
   authority('stranger');
   certificate('server', 'ca', 'subjectAltName=IP:127.0.0.1');
+  certificate('named', 'ca', 'subjectAltName=DNS:orders.test');
   certificate('client', 'ca', 'extendedKeyUsage=clientAuth');
   upstream = await startUpstream(
     (request, response, body) => {
@@ -139,5 +141,35 @@ describe('TLS to an upstream', () => {
     expect(await send(`${await front(tls)}/a`, { method: 'POST', body: 'x'.repeat(length) })).toMatchObject({
       status: 502,
     });
+  });
+});
+
+describe('TLS to discovered endpoints', () => {
+  test.each(bodies)('verifies the name that they were discovered under, body of %i bytes', async (length) => {
+    const asked: unknown[] = [];
+    const service = await startUpstream(
+      (request, response, body) => {
+        asked.push((request.socket as TLSSocket).servername, request.headers.host);
+        response.end(`sent ${body.length}`);
+      },
+      { key: readFileSync(file('named.key')), cert: readFileSync(file('named.crt')) },
+    );
+    const names = await startNameServer({ 'orders.test': { a: ['127.0.0.1'] }, 'other.test': { a: ['127.0.0.1'] } });
+    const discovery = { kind: 'dns', port: service.port, scheme: 'https', servers: [names.address] };
+    const common = { retry: { attempts: 0 }, tls: { ca: file('ca.crt') } };
+    gateway = await startGateway({
+      upstreams: {
+        things: { discovery: { ...discovery, name: 'orders.test' }, ...common },
+        others: { discovery: { ...discovery, name: 'other.test' }, ...common },
+        renamed: { discovery: { ...discovery, name: 'other.test', host: 'orders.test' }, ...common },
+      },
+      routes: ['things', 'others', 'renamed'].map((upstream) => ({ path: `/${upstream}`, upstream })),
+    });
+    const post = (path: string) => send(gateway!.url + path, { method: 'POST', body: 'x'.repeat(length) });
+    expect(await post('/things')).toMatchObject({ status: 200, text: `sent ${length}` });
+    expect(await post('/renamed')).toMatchObject({ status: 200 });
+    expect(asked).toEqual(['orders.test', `orders.test:${service.port}`, 'orders.test', `orders.test:${service.port}`]);
+    expect(await post('/others')).toMatchObject({ status: 502 });
+    await Promise.all([service.close(), names.close()]);
   });
 });

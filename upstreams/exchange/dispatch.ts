@@ -3,7 +3,8 @@ import type { Dispatcher } from 'undici';
 import type { WeirError } from '#core/errors.ts';
 import type { CallHandle, ResponseSink, UpstreamCall } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
-import { wireFailure } from './failure.ts';
+import { broken, misframed, wireFailure } from './failure.ts';
+import { traceOf } from './wire.ts';
 
 /** The buffered form: undici's `dispatch`, the cheapest way to the wire that Node has. */
 export function dispatch(upstream: Upstream, call: UpstreamCall, sink: ResponseSink): CallHandle {
@@ -45,10 +46,13 @@ class Dispatched implements Dispatcher.DispatchHandler, CallHandle {
     if (this.#ended) return;
     if (status < 200) {
       this.#sink.onInformation(status, headers);
-    } else {
-      this.#headSeen = true;
-      this.#sink.onHead(status, headers);
+      return;
     }
+    this.#headSeen = true;
+    // Of HTTP/1.0 the connection has been watched for it.
+    const unreadable = misframed(headers, '1.1');
+    if (unreadable) this.abort(broken(this.#upstream, unreadable, false));
+    else this.#sink.onHead(status, headers);
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -68,7 +72,14 @@ class Dispatched implements Dispatcher.DispatchHandler, CallHandle {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#sink.onError(wireFailure(this.#upstream, error, this.#headSeen));
+    const trace = traceOf(error);
+    this.#sink.onError(
+      wireFailure(this.#upstream, error, {
+        sent: this.#controller !== undefined,
+        reused: trace?.reused ?? false,
+        heard: this.#headSeen ? 'head' : trace?.answered ? 'something' : 'nothing',
+      }),
+    );
   }
 
   pause(): void {

@@ -1,13 +1,16 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware';
+import type { RequestHandler } from 'http-proxy-middleware';
 import { WeirError } from '#core/errors.ts';
-import { connectionTokens, hopByHop, type Headers } from '#core/headers.ts';
 import type { CallHandle, ResponseSink, Send, UpstreamCall } from '#upstreams/call.ts';
-import type { Endpoint } from '#upstreams/endpoint.ts';
+import type { Connections } from '#upstreams/transport.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
-import { broken, stopped, wireFailure } from './failure.ts';
+import { broken, misframed, stopped, wireFailure } from './failure.ts';
+import { proxyTo, type Proxied } from './proxy.ts';
+import { BrokenAnswer, inspect, maxInterim } from './status-line.ts';
+import { Tunnel } from './tunnel.ts';
+import { isWebSocket, takeOver, upgradeHeaders } from './upgrade.ts';
 
 /**
  * The streaming form: http-proxy-middleware carries request bodies of any size, with backpressure, and upgrades. It is
@@ -17,15 +20,16 @@ import { broken, stopped, wireFailure } from './failure.ts';
 export function streamer(upstream: Upstream): Send {
   /** By client request, since the library's events name nothing else. */
   const running = new WeakMap<IncomingMessage, Streamed>();
-  const proxies = new WeakMap<Endpoint, RequestHandler>();
+  const proxies = new WeakMap<Connections, RequestHandler>();
   return (call, sink) => {
     const stream = call.stream!;
     const endpoint = call.endpoint!;
     const { request } = stream;
-    let proxy = proxies.get(endpoint);
+    const { connections } = endpoint;
+    let proxy = proxies.get(connections);
     if (!proxy) {
       proxy = proxyTo(endpoint, running);
-      proxies.set(endpoint, proxy);
+      proxies.set(connections, proxy);
     }
     const exchange = new Streamed(upstream, call, sink);
     running.set(request, exchange);
@@ -47,46 +51,29 @@ export function streamer(upstream: Upstream): Send {
   };
 }
 
-/** One instance an endpoint, since target and agent are its options. Its own plugins, which answer errors, are left out. */
-function proxyTo(endpoint: Endpoint, running: WeakMap<IncomingMessage, Streamed>): RequestHandler {
-  return createProxyMiddleware({
-    target: endpoint.origin,
-    agent: endpoint.connections.agent,
-    changeOrigin: true,
-    selfHandleResponse: true,
-    ejectPlugins: true,
-    pathRewrite: (_path, request) => running.get(request)?.path,
-    plugins: [
-      (server) => {
-        server.on('proxyReq', (outgoing, request) => running.get(request)?.onRequest(outgoing));
-        server.on('proxyRes', (answer, request) => running.get(request)?.onAnswer(answer));
-        server.on('proxyReqWs', (outgoing, request) => running.get(request)?.onUpgradeRequest(outgoing));
-        server.on('error', (error, request) => request && running.get(request)?.onFailure(error));
-        server.on('econnreset', (error, request) => running.get(request)?.onFailure(error));
-      },
-    ],
-  });
-}
+/** Fields that Node's client reads of one answer. */
+const maxFields = 2000;
 
-class Streamed implements CallHandle {
+class Streamed implements CallHandle, Proxied {
+  readonly path: string;
   readonly #upstream: Upstream;
   readonly #call: UpstreamCall;
   readonly #sink: ResponseSink;
   #outgoing: ClientRequest | undefined;
   #answer: IncomingMessage | undefined;
-  #peer: Socket | undefined;
+  #tunnel: Tunnel | undefined;
   #reason: WeirError | undefined;
+  /** Something of an answer has come. */
+  #heard = false;
+  #interim = 0;
   #paused = false;
   #ended = false;
 
   constructor(upstream: Upstream, call: UpstreamCall, sink: ResponseSink) {
+    this.path = call.path;
     this.#upstream = upstream;
     this.#call = call;
     this.#sink = sink;
-  }
-
-  get path(): string {
-    return this.#call.path;
   }
 
   /** A socket is there, perhaps still connecting; nothing has been written. */
@@ -103,9 +90,6 @@ class Streamed implements CallHandle {
     }
     this.#watch(outgoing);
     outgoing.once('pipe', (request) => this.#begin(request));
-    outgoing.on('information', ({ statusCode, headers }) => {
-      if (!this.#ended) this.#sink.onInformation(statusCode, headers);
-    });
   }
 
   /** The body begins. A length that was announced has been checked already; one that was not is counted as it comes. */
@@ -130,9 +114,11 @@ class Streamed implements CallHandle {
     }
     if (outgoing.socket) this.#watch(outgoing);
     else outgoing.once('socket', () => this.#watch(outgoing));
-    // The library listens too, from the end of this event on, to write the upstream's head to the client as it is.
-    process.nextTick(() => outgoing.removeAllListeners('response').once('response', (answer) => this.onAnswer(answer)));
-    outgoing.prependOnceListener('upgrade', (answer, socket) => this.#onUpgraded(answer, socket));
+    takeOver(outgoing, {
+      onAnswer: (answer) => this.onAnswer(answer),
+      onUpgraded: (answer) => this.#onUpgraded(answer),
+      onJoined: (client, peer) => this.#onJoined(client, peer),
+    });
   }
 
   #watch(outgoing: ClientRequest): void {
@@ -144,12 +130,28 @@ class Streamed implements CallHandle {
       socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop);
       outgoing.once('close', stop);
     }
+    if (socket) {
+      const close = inspect(socket, (http) => {
+        this.#heard = true;
+        if (!http) this.#break('is not HTTP/1.1 or HTTP/1.0');
+      });
+      outgoing.once('close', close);
+    }
+    outgoing.on('information', ({ statusCode, headers }) => {
+      if (this.#ended) return;
+      if (++this.#interim > maxInterim) this.#break('never comes to an end of 1xx');
+      else this.#sink.onInformation(statusCode, headers);
+    });
     outgoing.on('timeout', () => this.#onIdle(outgoing));
     outgoing.setTimeout(idleTimeout);
     // Node says no more than this where the upstream switches to a protocol that nobody asked for.
     outgoing.once('close', () => {
-      if (!this.#answer) this.#fail(broken(this.#upstream.name, new Error('closed without an answer'), false));
+      if (!this.#answer) this.#break('switches to what nobody asked for');
     });
+  }
+
+  #break(what: string): void {
+    this.#fail(broken(this.#upstream.name, new BrokenAnswer(`The answer ${what}.`), this.#answer !== undefined));
   }
 
   /** Nothing has moved for `idleTimeout`, which is the fault of whoever's turn it was. */
@@ -172,7 +174,17 @@ class Streamed implements CallHandle {
     const status = answer.statusCode ?? 0;
     // RFC 9110 §15: Node's parser takes any number, and its server throws at those that are no status.
     if (status < 200 || status > 999) {
-      this.#fail(broken(this.#upstream.name, new Error(`status ${status}`), false));
+      this.#break(`has the status ${status}`);
+      return;
+    }
+    const unreadable = misframed(answer.headers, answer.httpVersion);
+    if (unreadable) {
+      this.#fail(broken(this.#upstream.name, unreadable, false));
+      return;
+    }
+    // Node drops what is above its number of fields without a word, and among it may be what says how to treat the others.
+    if (answer.rawHeaders.length >= 2 * maxFields) {
+      this.#break('has too many fields');
       return;
     }
     this.#answer = answer;
@@ -186,27 +198,30 @@ class Streamed implements CallHandle {
       this.#sink.onEnd(Object.keys(answer.trailers).length > 0 ? answer.trailers : undefined);
     });
     answer.on('error', (error) => this.onFailure(error));
-    answer.on('close', () => this.onFailure(new Error('closed before the end')));
+    answer.on('close', () => this.#onFailure(new Error('closed before the end')));
     this.#sink.onHead(status, answer.headers);
   }
 
-  #onUpgraded(answer: IncomingMessage, peer: Socket): void {
+  /** @returns the client's socket, if it is to be joined with the upstream's */
+  #onUpgraded(answer: IncomingMessage): Socket | undefined {
     const { stream } = this.#call;
-    if (this.#ended || stream?.kind !== 'upgrade') {
-      peer.destroy();
-      return;
+    if (this.#ended || stream?.kind !== 'upgrade') return undefined;
+    if (!isWebSocket(answer.headers, this.#call.headers)) {
+      this.#break('switches to what nobody asked for');
+      return undefined;
     }
     this.#answer = answer;
-    this.#peer = peer;
     const headers = upgradeHeaders(answer.headers);
     this.#sink.onHead(101, headers);
-    answer.headers = stream.switching(headers);
-    // Once the library has joined the sockets, for which it takes their timeouts away.
-    process.nextTick(() => peer.setTimeout(this.#upstream.settings.idleTimeout, () => peer.destroy()));
-    // A pipe hands on an orderly end only; a connection that breaks must break the other.
-    stream.socket.once('close', () => peer.destroy());
+    answer.headers = stream.switching(headers, () => this.#tunnel?.leave());
+    // The library writes them as text, and they are octets (RFC 9110 §5.5).
+    stream.socket.setDefaultEncoding('latin1');
+    return stream.socket;
+  }
+
+  #onJoined(client: Socket, peer: Socket): void {
+    this.#tunnel = new Tunnel(client, peer, this.#upstream.settings.idleTimeout);
     peer.once('close', () => {
-      stream.socket.destroySoon();
       if (this.#ended) return;
       this.#ended = true;
       this.#sink.onEnd(undefined);
@@ -214,10 +229,23 @@ class Streamed implements CallHandle {
   }
 
   onFailure(error: Error): void {
+    // What the connection still meets after a whole answer, such as bytes that belong to none, is not the answer's fault;
+    // it may only not have been read to its end yet.
+    if (this.#answer?.complete && !this.#clientGone()) return;
+    this.#onFailure(error);
+  }
+
+  #onFailure(error: Error): void {
+    if (this.#ended) return;
+    const outgoing = this.#outgoing;
     this.#fail(
       this.#clientGone()
         ? new WeirError('CLIENT_CLOSED_REQUEST')
-        : wireFailure(this.#upstream.name, error, this.#answer !== undefined),
+        : wireFailure(this.#upstream.name, error, {
+            sent: outgoing?.socket?.connecting === false && outgoing.socket.bytesWritten > 0,
+            reused: outgoing?.reusedSocket ?? false,
+            heard: this.#answer ? 'head' : this.#heard ? 'something' : 'nothing',
+          }),
     );
   }
 
@@ -251,19 +279,9 @@ class Streamed implements CallHandle {
     this.#ended = true;
     this.#reason = reason;
     this.#outgoing?.destroy();
-    this.#peer?.destroy();
+    this.#tunnel?.cut();
     // Once two sockets are joined, that one side leaves is how it ends.
-    if (this.#peer) this.#sink.onEnd(undefined);
+    if (this.#tunnel) this.#sink.onEnd(undefined);
     else this.#sink.onError(reason);
   }
-}
-
-/** Of a 101: the handshake's own fields, and end-to-end ones (RFC 6455 §4.2.2). */
-function upgradeHeaders(received: Headers): Headers {
-  const named = new Set(connectionTokens(received.connection));
-  const headers: Headers = { connection: 'Upgrade', upgrade: 'websocket' };
-  for (const name in received) {
-    if (!hopByHop.has(name) && !named.has(name)) headers[name] = received[name];
-  }
-  return headers;
 }

@@ -4,9 +4,7 @@ import type { Admission } from '#upstreams/breaker.ts';
 import { endedHandle, Relay, type CallHandle, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
-
-/** A body that has come this far has shown that the upstream works; waiting for its end would hand the verdict to the client. */
-const convincedAfterBytes = 64 * 1024;
+import { convincedAfterBytes, isEndless, isFailure } from '#upstreams/verdict.ts';
 
 /**
  * Refuses calls to an upstream that keeps failing. What counts is what the upstream did: `breaker.on` statuses, attempt
@@ -23,6 +21,7 @@ export const breaker: Layer = {
       if (call.pinned) return next(call, sink);
       const admission = upstream.breaker.admit();
       if (admission === undefined) {
+        tell(upstream, call, 'refused');
         sink.onError(resting(upstream));
         return endedHandle;
       }
@@ -31,6 +30,13 @@ export const breaker: Layer = {
     };
   },
 };
+
+/** For an operator who asked for it. */
+function tell(upstream: Upstream, { context }: UpstreamCall, verdict: string): void {
+  const { breaker: own, debug, name } = upstream;
+  if (!debug.on || !debug.wants(context)) return;
+  debug.write(context, { upstream: name, verdict, state: own.state, forced: own.forced }, 'breaker');
+}
 
 function resting(upstream: Upstream): WeirError {
   return new WeirError('UPSTREAM_UNAVAILABLE', {
@@ -74,6 +80,7 @@ class Verdict extends Relay implements CallHandle {
     if (this.#decided) return;
     this.#decided = true;
     this.#upstream.breaker.judge(this.#admission, success);
+    tell(this.#upstream, this.#call, success === undefined ? 'none' : success ? 'success' : 'failure');
   }
 
   pause(): void {
@@ -101,7 +108,7 @@ class Verdict extends Relay implements CallHandle {
 
   override onHead(status: number, headers: Headers): void {
     if (this.#failing.has(status)) this.#decide(false);
-    else if (status === 101 || String(headers['content-type']).startsWith('text/event-stream')) this.#decide(true);
+    else if (isEndless(status, headers)) this.#decide(true);
     if (!this.#left) this.sink.onHead(status, headers);
     else if (this.#decided) this.#handle.abort(gone);
   }
@@ -121,20 +128,10 @@ class Verdict extends Relay implements CallHandle {
   }
 
   override onError(error: WeirError): void {
-    this.#decide(counts(error) ? false : undefined);
+    // Where no address is known, nobody was asked.
+    this.#decide(isFailure(error) && this.#call.endpoint ? false : undefined);
     if (!this.#left) this.sink.onError(error);
   }
 }
 
 const gone = new WeirError('CLIENT_CLOSED_REQUEST');
-
-function counts(error: WeirError): boolean {
-  switch (error.code) {
-    case 'UPSTREAM_UNREACHABLE':
-    case 'UPSTREAM_BAD_RESPONSE':
-    case 'UPSTREAM_TIMEOUT':
-      return true;
-    default:
-      return false;
-  }
-}

@@ -120,6 +120,11 @@ class Flight implements ResponseSink, CallHandle {
       if (this.#followers.length === 0 && !this.#leader) this.#abandon(reason);
     });
     this.#followers = [...this.#followers, follower];
+    const { debug, name } = this.#upstream;
+    if (debug.on && debug.wants(call.context)) {
+      const { method, path } = call;
+      debug.write(call.context, { upstream: name, method, path, call: this.#call.context.id }, 'joined a call under way');
+    }
     if (this.#leaderPaused) this.#handle.resume();
     return follower;
   }

@@ -2,7 +2,7 @@ import type { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { Span } from '#core/trace.ts';
 import type { Counter, Gauge, Histogram } from '#core/meter.ts';
-import { Relay, type ResponseSink } from '#upstreams/call.ts';
+import { Relay, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 
@@ -18,7 +18,7 @@ export const meter: Layer = {
       if (!call.own) call.context.calls.send(upstream.name);
       instruments.active.add(1);
       call.span = call.context.span.child(upstream.name, 'internal');
-      return next(call, new Measurement(instruments, call.span, upstream.surroundings.clock.monotonicMs(), sink));
+      return next(call, new Measurement(instruments, call, upstream.surroundings.clock.monotonicMs(), sink));
     };
   },
 };
@@ -68,40 +68,97 @@ class Instruments {
 
 class Measurement extends Relay {
   readonly #instruments: Instruments;
+  readonly #call: UpstreamCall;
   readonly #span: Span;
   readonly #startedMs: number;
   #status = 0;
+  /** It stands among the recent calls. */
+  #counted = false;
 
-  constructor(instruments: Instruments, span: Span, startedMs: number, sink: ResponseSink) {
+  constructor(instruments: Instruments, call: UpstreamCall, startedMs: number, sink: ResponseSink) {
     super(sink);
     this.#instruments = instruments;
-    this.#span = span;
+    this.#call = call;
+    this.#span = call.span;
     this.#startedMs = startedMs;
-  }
-
-  #seconds(): number {
-    return (this.#instruments.upstream.surroundings.clock.monotonicMs() - this.#startedMs) / 1000;
   }
 
   override onHead(status: number, headers: Headers): void {
     this.#status = status;
+    // What stands beside the upstream's `timeout` is what that bounds: the head, or the whole of a buffered answer.
+    if (!this.#call.buffered) this.#answered(this.#now());
     this.sink.onHead(status, headers);
   }
 
   override onEnd(trailers: Headers | undefined): void {
+    const now = this.#now();
+    this.#answered(now);
     this.#instruments.active.add(-1);
-    this.#instruments.ofStatus(this.#status).record(this.#seconds());
+    this.#instruments.ofStatus(this.#status).record((now - this.#startedMs) / 1000);
     this.#span.end();
+    if (this.#debugged) this.#tell(now, { status: this.#status });
     this.sink.onEnd(trailers);
   }
 
   override onError(error: WeirError): void {
+    const now = this.#now();
+    this.#failed(now, error);
     this.#instruments.active.add(-1);
     const bound = this.#instruments.ofCode(error.code);
-    bound.duration.record(this.#seconds());
+    bound.duration.record((now - this.#startedMs) / 1000);
     bound.errors.add(1);
     this.#span.fail(error.code);
     this.#span.end();
+    if (this.#debugged) this.#tell(now, { error: error.code });
     this.sink.onError(error);
+  }
+
+  #now(): number {
+    return this.#instruments.upstream.surroundings.clock.monotonicMs();
+  }
+
+  #answered(now: number): void {
+    if (this.#counted || this.#call.own) return;
+    this.#counted = true;
+    const { upstream } = this.#instruments;
+    const failed = this.#status >= 500;
+    upstream.recent.took(now, now - this.#startedMs, failed);
+    if (failed) upstream.noteError('UPSTREAM_ERROR', this.#call.endpoint, this.#status);
+  }
+
+  #failed(now: number, error: WeirError): void {
+    if (this.#call.own) return;
+    const { recent } = this.#instruments.upstream;
+    // What is open or full already says why it refuses: the error before.
+    if (error.code === 'UPSTREAM_UNAVAILABLE' || error.code === 'UPSTREAM_OVERLOADED') {
+      recent.refused(now);
+      return;
+    }
+    if (error.fault !== 'upstream' || this.#impatient(error)) {
+      if (!this.#counted) recent.abandoned(now);
+      return;
+    }
+    if (this.#counted) recent.brokeOff(now);
+    else if (error.code === 'UPSTREAM_TIMEOUT' || error.code === 'DEADLINE_EXCEEDED')
+      recent.took(now, now - this.#startedMs, true);
+    else recent.failed(now);
+    this.#instruments.upstream.noteError(error.code, this.#call.endpoint);
+  }
+
+  /** The client's own deadline was the shorter one. */
+  #impatient({ code }: WeirError): boolean {
+    const { context, deadlineMs } = this.#call;
+    return code === 'DEADLINE_EXCEEDED' && context.clientDeadline && deadlineMs === context.deadlineMs;
+  }
+
+  get #debugged(): boolean {
+    const { debug } = this.#instruments.upstream;
+    return debug.on && debug.wants(this.#call.context);
+  }
+
+  #tell(now: number, outcome: { readonly status: number } | { readonly error: string }): void {
+    const { debug, name } = this.#instruments.upstream;
+    const { context, method, path } = this.#call;
+    debug.write(context, { upstream: name, method, path, ...outcome, ms: now - this.#startedMs }, 'upstream call');
   }
 }

@@ -1,6 +1,7 @@
 import { WeirError } from '#core/errors.ts';
 import { firstValue, type Headers } from '#core/headers.ts';
 import type { CallHandle, ResponseSink, Send, UpstreamCall } from '#upstreams/call.ts';
+import { wasNeverSent, wasStale } from '#upstreams/exchange/failure.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 
@@ -8,9 +9,11 @@ import type { Upstream } from '#upstreams/upstream.ts';
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 /**
- * Tries again what can be tried safely: idempotent methods whose body is held, as long as nothing of an answer has gone to
- * the caller. Waits with exponential backoff and full jitter, or as the upstream's `Retry-After` says if the deadline
- * leaves that long, and only while the retry budget lasts.
+ * Tries again what can be tried safely: requests whose body is held, as long as nothing of an answer has gone to the caller;
+ * of idempotent methods whatever failed, of others only what was never sent, since nobody can say whether the upstream has
+ * done the rest (RFC 9110 §9.2.2). Waits with exponential backoff and full jitter, or as the upstream's `Retry-After` says
+ * if the deadline leaves that long, and not at all after a connection that was merely stale; only while the retry budget
+ * lasts.
  */
 export const retry: Layer = {
   name: 'retry',
@@ -19,8 +22,7 @@ export const retry: Layer = {
     return (call, sink) => {
       if (call.pinned) return next(call, sink);
       upstream.retryBudget.earn();
-      if (upstream.settings.retry.attempts === 0 || call.stream || !idempotent.has(call.method))
-        return next(call, sink);
+      if (upstream.settings.retry.attempts === 0 || call.stream) return next(call, sink);
       const attempts = new Attempts(upstream, on, next, call, sink);
       attempts.start();
       return attempts;
@@ -34,6 +36,7 @@ class Attempts implements ResponseSink, CallHandle {
   readonly #next: Send;
   readonly #call: UpstreamCall;
   readonly #sink: ResponseSink;
+  readonly #idempotent: boolean;
   #handle: CallHandle | undefined;
   #timer: NodeJS.Timeout | undefined;
   #retries = 0;
@@ -49,6 +52,7 @@ class Attempts implements ResponseSink, CallHandle {
     this.#next = next;
     this.#call = call;
     this.#sink = sink;
+    this.#idempotent = idempotent.has(call.method);
   }
 
   start(): void {
@@ -59,13 +63,15 @@ class Attempts implements ResponseSink, CallHandle {
     if (!this.#timer && !this.#ended) this.#handle = handle;
   }
 
-  #again(retryAfterMs: number | undefined): boolean {
+  #again(failure: number | string, retryAfterMs: number | undefined): boolean {
     const { settings, surroundings, retryBudget } = this.#upstream;
-    if (this.#retries >= settings.retry.attempts) return false;
+    if (this.#retries >= settings.retry.attempts) return this.#refused(failure, 'no attempt is left');
     const ceiling = Math.min(settings.retry.maxBackoff, settings.retry.backoff * 2 ** this.#retries);
     const waitMs = retryAfterMs ?? Math.random() * ceiling;
-    if (surroundings.clock.monotonicMs() + waitMs >= this.#call.deadlineMs) return false;
-    if (!retryBudget.spend()) return false;
+    if (surroundings.clock.monotonicMs() + waitMs >= this.#call.deadlineMs)
+      return this.#refused(failure, 'the deadline comes first');
+    if (!retryBudget.spend()) return this.#refused(failure, 'the retry budget is spent');
+    this.#tell({ after: failure, waitMs }, 'retry');
     this.#retries++;
     this.#upstream.retries++;
     this.#handle = undefined;
@@ -78,9 +84,9 @@ class Attempts implements ResponseSink, CallHandle {
   }
 
   onHead(status: number, headers: Headers): void {
-    if (this.#on.has(status)) {
+    if (this.#idempotent && this.#on.has(status)) {
       const handle = this.#handle;
-      if (this.#again(retryAfter(headers, this.#upstream.surroundings.clock.epochMs()))) {
+      if (this.#again(status, retryAfter(headers, this.#upstream.surroundings.clock.epochMs()))) {
         this.#discarding = true;
         handle?.abort(superseded);
         return;
@@ -102,15 +108,29 @@ class Attempts implements ResponseSink, CallHandle {
 
   onError(error: WeirError): void {
     if (this.#discarding) return;
-    if (!this.#committed && this.#retryable(error) && this.#again(undefined)) return;
+    if (!this.#committed && this.#retryable(error) && this.#again(error.code, wasStale(error) ? 0 : undefined)) return;
     this.#ended = true;
     this.#sink.onError(error);
   }
 
+  #refused(failure: number | string, why: string): false {
+    this.#tell({ after: failure, why }, 'no retry');
+    return false;
+  }
+
+  /** For an operator who asked for it. */
+  #tell(fields: object, message: string): void {
+    const { debug, name } = this.#upstream;
+    const { context } = this.#call;
+    if (debug.on && debug.wants(context)) debug.write(context, { upstream: name, ...fields }, message);
+  }
+
   #retryable(error: WeirError): boolean {
+    if (!this.#idempotent) return wasNeverSent(error);
     switch (error.code) {
       case 'UPSTREAM_UNREACHABLE':
-        return true;
+        // Where no address is known, there is none in a moment either.
+        return this.#call.endpoint !== undefined;
       case 'UPSTREAM_BAD_RESPONSE':
       case 'UPSTREAM_TIMEOUT':
         return this.#on.has(error.status);

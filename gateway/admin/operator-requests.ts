@@ -1,0 +1,136 @@
+import { randomBytes } from 'node:crypto';
+import type { Request } from 'express';
+import { z } from 'zod';
+import { formatDuration } from '#core/duration.ts';
+import { duration } from '#upstreams/fields.ts';
+import {
+  actionsOf,
+  defaultOverrideMs,
+  maxOverrideMs,
+  minOverrideMs,
+  overrideKinds,
+  type Operator,
+  type OperatorCommand,
+} from '#gateway/control/override.ts';
+import { isTraceId } from '#gateway/telemetry/trace-context.ts';
+
+/** What an operator wrote goes to logs and terminals: no control characters, and no more than a person reads. */
+function line(maxLength: number) {
+  return z
+    .string()
+    .trim()
+    .min(1, 'is empty')
+    .max(maxLength, `is longer than ${maxLength} characters`)
+    .regex(/^\P{Cc}+$/u, 'has control characters');
+}
+
+const by = line(128);
+const reason = line(500).optional();
+
+const whoSchema = z.strictObject({ by: by.optional(), reason });
+
+const setSchema = z
+  .strictObject({
+    kind: z.enum(overrideKinds),
+    target: line(512),
+    action: z.enum(['open', 'close', 'drain', 'debug']),
+    for: duration({ minMs: minOverrideMs, maxMs: maxOverrideMs }).prefault(formatDuration(defaultOverrideMs)),
+    by,
+    reason,
+  })
+  .refine(({ kind, action }) => actionsOf[kind].includes(action), {
+    path: ['action'],
+    error: ({ input }) => {
+      const { kind } = input as { kind: keyof typeof actionsOf };
+      return `is not for this kind; write ${actionsOf[kind].join(' or ')}`;
+    },
+  })
+  .transform((wanted, context) => {
+    const target = exactTarget(wanted.kind, wanted.target);
+    if (target !== undefined) return { ...wanted, target };
+    const expected = wanted.kind === 'endpoint' ? 'a URL such as http://127.0.0.1:5002' : 'a trace id of 32 hex digits';
+    context.addIssue({ code: 'custom', path: ['target'], message: `write ${expected}` });
+    return z.NEVER;
+  });
+
+const removeSchema = z
+  .strictObject({
+    kind: z.enum(overrideKinds).optional(),
+    target: line(512).optional(),
+    action: z.enum(['open', 'close', 'drain', 'debug']).optional(),
+    by,
+    reason,
+  })
+  .refine(({ kind, target, action }) => kind ?? target ?? action, {
+    error: 'say which: kind, target or action, or DELETE /admin/overrides/ID',
+  });
+
+/** What a request asks for, or what is wrong with it: a sentence each. */
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly errors: string[] };
+
+/** POST /admin/overrides */
+export function setCommand(request: Request, nowMs: number): Parsed<OperatorCommand> {
+  const parsed = parse(setSchema, request.body ?? {});
+  if (!parsed.ok) return parsed;
+  const { kind, target, action, for: forMs } = parsed.value;
+  const override = {
+    id: randomBytes(4).toString('hex'),
+    kind,
+    target,
+    action,
+    ...operatorOf(request, parsed.value),
+    at: new Date(nowMs).toISOString(),
+    until: new Date(nowMs + forMs).toISOString(),
+  };
+  return { ok: true, value: { type: 'set', override } };
+}
+
+/** DELETE /admin/overrides?kind=…&target=…&action=… or /admin/overrides/ID, by whom and why in the query too. */
+export function removeCommand(request: Request, id?: string): Parsed<OperatorCommand> {
+  if (id !== undefined) {
+    const who = parse(whoSchema.required({ by: true }), request.query);
+    if (!who.ok) return who;
+    return { ok: true, value: { type: 'remove', which: { id }, operator: operatorOf(request, who.value) } };
+  }
+  const parsed = parse(removeSchema, request.query);
+  if (!parsed.ok) return parsed;
+  const { kind, target, action } = parsed.value;
+  const which = {
+    ...(kind && { kind }),
+    ...(target !== undefined && { target: (kind && exactTarget(kind, target)) ?? target }),
+    ...(action && { action }),
+  };
+  return { ok: true, value: { type: 'remove', which, operator: operatorOf(request, parsed.value) } };
+}
+
+/** Of a request that may say who asks: POST /admin/reload, for one. */
+export function operatorFrom(request: Request): Parsed<Operator> {
+  const who = parse(whoSchema, request.body ?? {});
+  return who.ok ? { ok: true, value: operatorOf(request, { ...who.value, by: who.value.by ?? 'unknown' }) } : who;
+}
+
+function operatorOf(request: Request, who: { readonly by: string; readonly reason?: string | undefined }): Operator {
+  const from = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+  return { by: who.by, ...(who.reason !== undefined && { reason: who.reason }), from };
+}
+
+/** As the gateway itself calls it. */
+function exactTarget(kind: (typeof overrideKinds)[number], target: string): string | undefined {
+  if (kind === 'endpoint') {
+    const url = URL.parse(target);
+    return url && /^https?:$/.test(url.protocol) ? url.origin : undefined;
+  }
+  if (kind !== 'trace') return target;
+  // A whole traceparent is what people have at hand.
+  const id = (/^[\da-f]{2}-([\da-f]{32})-/i.exec(target)?.[1] ?? target).toLowerCase();
+  return isTraceId(id) ? id : undefined;
+}
+
+function parse<T>(schema: z.ZodType<T>, input: unknown): Parsed<T> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return { ok: true, value: parsed.data };
+  return {
+    ok: false,
+    errors: parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')),
+  };
+}

@@ -1,0 +1,151 @@
+import cluster, { type Worker } from 'node:cluster';
+import { fileURLToPath } from 'node:url';
+import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
+import { Channel, NoAnswer } from './channel.ts';
+import { closeForgottenHandovers } from './handovers.ts';
+import type { PrimaryCalls, WorkerCalls } from './protocol.ts';
+
+const program = fileURLToPath(new URL('./worker.ts', import.meta.url));
+
+/** How often a worker is asked whether its event loop turns. */
+const pingEveryMs = 2_000;
+/** So many questions without an answer, half a minute, and it is held to turn no more. */
+const maxMissed = 15;
+/** In which it must answer when it is asked what it sees. */
+const answerMs = 1_000;
+/** How long a worker that has finished may take to flush its telemetry and end. */
+const endMs = 5_000;
+
+/** `listening` from when it takes connections; `leaving` once it has been told to stop. */
+type State = 'building' | 'built' | 'listening' | 'leaving' | 'gone';
+
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly livedMs: number;
+}
+
+/** One worker as the primary sees it. */
+export class RemoteWorker {
+  readonly index: number;
+  readonly pid: number;
+  readonly ended: Promise<Ending>;
+  state: State = 'building';
+  /** Of the configuration that it serves. */
+  hash = '';
+  /** Its event loop did not turn for so long that it was killed. */
+  hung = false;
+  /** It was told to go while the others stay: its end is no death. */
+  dismissed = false;
+  /** What it had measured when it was last asked. */
+  measured: MeterSnapshot | undefined;
+  readonly #worker: Worker;
+  readonly #channel: Channel<PrimaryCalls, WorkerCalls>;
+  readonly #pings: NodeJS.Timeout;
+  /** Pings in a row that wait for their answer. */
+  #missed = 0;
+  #silent = false;
+
+  /** Starts the process. @param leaving called when somebody has told it to go */
+  constructor(index: number, leaving: () => void) {
+    // Of a socket that all accept from, the first to wake takes a whole burst: no share of a limit would be fair then.
+    cluster.schedulingPolicy = cluster.SCHED_RR;
+    cluster.setupPrimary({ exec: program, args: [], serialization: 'advanced', silent: false });
+    const startedMs = performance.now();
+    this.index = index;
+    this.#worker = cluster.fork();
+    const child = this.#worker.process;
+    closeForgottenHandovers(child);
+    this.pid = child.pid ?? 0;
+    this.#channel = new Channel<PrimaryCalls, WorkerCalls>(child, { leaving });
+    this.#pings = setInterval(() => this.#ping(), pingEveryMs);
+    this.ended = new Promise((resolve) => {
+      const end = (code: number | null, signal: string | null) => {
+        this.state = 'gone';
+        clearInterval(this.#pings);
+        this.#channel.close();
+        resolve({ code, signal, livedMs: Math.round(performance.now() - startedMs) });
+      };
+      child.once('exit', end);
+      // It could not be started, or not be sent something: of the latter its end tells.
+      child.on('error', () => {
+        if (child.pid === undefined) end(null, null);
+      });
+    });
+  }
+
+  /** It has not answered when it was last asked: nobody waits for it again until it has. */
+  get silent(): boolean {
+    return this.#silent;
+  }
+
+  /** It is a part of the gateway: it has a configuration, and serves or is about to. */
+  get present(): boolean {
+    return this.state === 'built' || this.state === 'listening';
+  }
+
+  /** @throws {NoAnswer} at once where the last question went unanswered, else after a second */
+  async ask<N extends keyof WorkerCalls>(
+    name: N,
+    body: Parameters<WorkerCalls[N]>[0],
+    timeoutMs: number = answerMs,
+  ): Promise<Awaited<ReturnType<WorkerCalls[N]>>> {
+    if (this.#silent) throw new NoAnswer(`worker ${this.index} did not answer before`);
+    return this.order(name, body, timeoutMs);
+  }
+
+  /** The same for what it has to be told, whether or not it answered before. */
+  async order<N extends keyof WorkerCalls>(
+    name: N,
+    body: Parameters<WorkerCalls[N]>[0],
+    timeoutMs?: number,
+  ): Promise<Awaited<ReturnType<WorkerCalls[N]>>> {
+    try {
+      const answer = await this.#channel.ask(name, body, timeoutMs);
+      this.#silent = false;
+      return answer as Awaited<ReturnType<WorkerCalls[N]>>;
+    } catch (error) {
+      if (error instanceof NoAnswer) this.#silent = true;
+      throw error;
+    }
+  }
+
+  /** Lets it finish what is in flight, and end. */
+  async stop(drainDelayMs: number): Promise<void> {
+    this.state = 'leaving';
+    try {
+      this.measured = await this.order('stop', { drainDelayMs });
+    } catch {
+      // It has died, which its end tells.
+    }
+    await this.release();
+  }
+
+  /** Lets go of one that has nothing in flight. */
+  async release(): Promise<void> {
+    if (this.#worker.isConnected()) this.#worker.process.disconnect();
+    const late = setTimeout(() => this.kill(), endMs);
+    await this.ended;
+    clearTimeout(late);
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    this.#worker.process.kill('SIGKILL');
+  }
+
+  #ping(): void {
+    if (this.#missed > 0) {
+      this.#silent = true;
+      if (++this.#missed <= maxMissed) return;
+      this.hung = true;
+      this.kill();
+      return;
+    }
+    this.#missed = 1;
+    this.order('ping', undefined).then(
+      () => (this.#missed = 0),
+      () => {},
+    );
+  }
+}

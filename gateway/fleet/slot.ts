@@ -1,0 +1,154 @@
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '#core/log.ts';
+import type { Counter } from '#core/meter.ts';
+import { ProblemsError } from '#gateway/problems.ts';
+import { Backoff } from './backoff.ts';
+import { NoAnswer } from './channel.ts';
+import type { BuildOrder, ListenFailure } from './protocol.ts';
+import { RemoteWorker, type Ending } from './remote-worker.ts';
+
+/** How long a worker may take to load its modules, and to listen. */
+const buildMs = 60_000;
+const listenMs = 10_000;
+/** In which a service manager that means all processes has told the primary too. */
+const groupSignalMs = 250;
+/** How long a worker that was told to go waits for the one that takes over. */
+const takeOverMs = 10_000;
+
+export interface SlotOptions {
+  readonly index: number;
+  readonly log: Logger;
+  readonly deaths: Counter;
+  readonly drainDelayMs: number;
+  /** What to build now. */
+  readonly order: (index: number) => BuildOrder;
+  /** Tells a worker that is built what has happened meanwhile. */
+  readonly settle: (worker: RemoteWorker) => Promise<void>;
+  /** A worker is gone for good. */
+  readonly gone: (worker: RemoteWorker) => void;
+}
+
+/** One of the places that workers fill: there is to be one that serves, and one that dies is replaced. */
+export class Slot {
+  readonly #options: SlotOptions;
+  /** Those that run: the one that serves last, before it any that are leaving. */
+  readonly #running = new Set<RemoteWorker>();
+  readonly #backoff = new Backoff();
+  readonly #closing = new AbortController();
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+  }
+
+  get workers(): readonly RemoteWorker[] {
+    return [...this.#running];
+  }
+
+  /**
+   * Starts the first worker.
+   * @throws {ProblemsError} with all that does not fit together
+   * @throws {Error} Node's own, when the address cannot be listened at
+   */
+  start(): Promise<AddressInfo> {
+    return this.#launch();
+  }
+
+  /** Ends what runs here without losing a request, and replaces nothing any more. */
+  async stop(drainDelayMs: number): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(
+      this.workers.map((worker) => {
+        if (worker.state === 'leaving') return worker.ended;
+        if (worker.present) return worker.stop(drainDelayMs);
+        worker.kill();
+        return worker.ended;
+      }),
+    );
+  }
+
+  abort(): void {
+    this.#closing.abort();
+    for (const worker of this.#running) worker.kill();
+  }
+
+  async #launch(): Promise<AddressInfo> {
+    const { index, order, settle } = this.#options;
+    const worker = new RemoteWorker(index, () => void this.#replace(worker));
+    this.#running.add(worker);
+    const ended = worker.ended.then((ending) => this.#ended(worker, ending));
+    try {
+      const what = order(index);
+      const problem = await worker.order('build', what, buildMs);
+      if (problem !== undefined) throw new ProblemsError([problem]);
+      worker.hash = what.project.loaded.hash;
+      worker.state = 'built';
+      await settle(worker);
+      const listening = await worker.order('listen', undefined, listenMs);
+      if ('message' in listening) throw listenError(listening);
+      worker.state = 'listening';
+      void ended.then((ending) => this.#died(worker, ending));
+      return listening;
+    } catch (error) {
+      if (worker.state !== 'gone') worker.state = 'leaving';
+      if (error instanceof NoAnswer) worker.kill();
+      else void worker.release();
+      const { code, signal } = await ended;
+      if (!(error instanceof NoAnswer)) throw error;
+      throw new Error(`it ended before it listened (${signal ?? `exit status ${code}`}): ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #ended(worker: RemoteWorker, ending: Ending): Ending {
+    this.#running.delete(worker);
+    this.#options.gone(worker);
+    return ending;
+  }
+
+  async #died(worker: RemoteWorker, { code, signal, livedMs }: Ending): Promise<void> {
+    if (this.#closing.signal.aborted || worker.dismissed) return;
+    const { index, log, deaths } = this.#options;
+    deaths.add(1);
+    const waitMs = this.#backoff.died(livedMs);
+    const fields = { worker: index, pid: worker.pid, code, signal, hung: worker.hung, livedMs, nextInMs: waitMs };
+    if (this.#backoff.looping) log.error(fields, 'worker keeps dying, the next one has to wait');
+    else log.warn(fields, 'worker died');
+    await this.#refill(waitMs);
+  }
+
+  async #refill(waitMs: number): Promise<void> {
+    const { index, log } = this.#options;
+    const { signal } = this.#closing;
+    let nextMs = waitMs;
+    while (!signal.aborted) {
+      try {
+        await sleep(nextMs, undefined, { signal });
+        await this.#launch();
+        log.info({ worker: index, pid: this.workers.at(-1)?.pid }, 'worker replaced');
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        nextMs = this.#backoff.died(0);
+        log.error({ worker: index, error: (error as Error).message, nextInMs: nextMs }, 'worker cannot start');
+      }
+    }
+  }
+
+  /** Somebody has sent this one worker a SIGTERM: it goes on until another listens. */
+  async #replace(worker: RemoteWorker): Promise<void> {
+    await sleep(groupSignalMs);
+    if (this.#closing.signal.aborted || worker.state !== 'listening' || worker.dismissed) return;
+    worker.dismissed = true;
+    this.#options.log.info({ worker: this.#options.index, pid: worker.pid }, 'worker told to go, it is replaced');
+    const limit = new AbortController();
+    await Promise.race([this.#refill(0), sleep(takeOverMs, undefined, { signal: limit.signal }).catch(() => {})]);
+    limit.abort();
+    if (worker.state === 'listening') await worker.stop(this.#options.drainDelayMs);
+  }
+}
+
+function listenError({ message, ...rest }: ListenFailure): Error {
+  return Object.assign(new Error(message), rest);
+}

@@ -1,0 +1,98 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { WeirError, type ErrorCode } from '#core/errors.ts';
+import { firstValue } from '#core/headers.ts';
+import type { UnroutedRequest } from '#gateway/telemetry/access-log.ts';
+import { requestId, schemeOf } from './arrival.ts';
+import type { ClientAddresses } from './client-address.ts';
+import { errorHeaders, problem } from './error-reply.ts';
+
+/** Stands where the id of the request will. */
+const idMark = '\u0000';
+
+/**
+ * Answers requests before anything is made of them: all of it is ready but for the id, and goes out in one write. The
+ * connection is kept, since making a new one costs both sides more than the refusal did.
+ */
+export class EarlyRefusal {
+  readonly #code: ErrorCode;
+  readonly #status: number;
+  readonly #fields: readonly string[];
+  readonly #before: string;
+  readonly #after: string;
+
+  constructor(code: ErrorCode) {
+    const error = new WeirError(code);
+    const body = JSON.stringify(problem(error, idMark));
+    const [before, after] = body.split(JSON.stringify(idMark).slice(1, -1)) as [string, string];
+    this.#code = code;
+    this.#status = error.status;
+    this.#before = before;
+    this.#after = after;
+    const { 'retry-after': _, ...headers } = errorHeaders(error);
+    this.#fields = Object.entries(headers).flat();
+  }
+
+  /** @returns what there is to say of it */
+  answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    retryAfterS: number,
+    closing: boolean,
+    addresses: ClientAddresses,
+  ): RefusedRequest {
+    const { headers } = request;
+    const id = requestId(firstValue(headers['x-request-id']));
+    const body = `${this.#before}${id}${this.#after}`;
+    const fields = [...this.#fields, 'content-length', String(body.length)];
+    fields.push('retry-after', String(retryAfterS), 'x-request-id', id);
+    // Of a client that waits to be asked for its body (RFC 9110 §10.1.1) nobody knows whether it will now send it, and so
+    // where its next request begins.
+    if (closing || headers.expect !== undefined) fields.push('connection', 'close');
+    response.writeHead(this.#status, fields);
+    // Ids are ASCII, and so is the table: Node joins such a text with the head, one write for both.
+    response.end(body, 'latin1');
+    return new RefusedRequest(request, addresses, id, this.#code, this.#status);
+  }
+}
+
+/** What the log may ask of it: of most refusals in a flood, nothing. */
+class RefusedRequest implements UnroutedRequest {
+  readonly requestId: string;
+  readonly error: ErrorCode;
+  readonly status: number;
+  readonly #request: IncomingMessage;
+  readonly #addresses: ClientAddresses;
+
+  constructor(request: IncomingMessage, addresses: ClientAddresses, id: string, code: ErrorCode, status: number) {
+    this.#request = request;
+    this.#addresses = addresses;
+    this.requestId = id;
+    this.error = code;
+    this.status = status;
+  }
+
+  get method(): string {
+    return this.#request.method ?? '';
+  }
+
+  get path(): string {
+    const { url = '' } = this.#request;
+    const question = url.indexOf('?');
+    return question < 0 ? url : url.slice(0, question);
+  }
+
+  get scheme(): 'http' | 'https' {
+    return schemeOf(this.#request.socket);
+  }
+
+  get clientIp(): string {
+    const { headers, socket } = this.#request;
+    return this.#addresses.resolve(socket.remoteAddress ?? '', headers, '', '').clientIp;
+  }
+}
+
+/** There is more to come of it than its head. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = headers;
+  return coding !== undefined || (length !== undefined && length !== '0');
+}

@@ -1,0 +1,63 @@
+import { Cluster, Redis } from 'ioredis';
+import type { RedisSettings } from './settings.ts';
+
+export type RedisClient = Redis | Cluster;
+
+/** Reconnects soon, then rarely, and not all instances in one moment. */
+function backoffMs(attempt: number): number {
+  const ceiling = Math.min(5_000, 50 * 2 ** Math.min(attempt, 7));
+  return ceiling / 2 + Math.random() * (ceiling / 2);
+}
+
+/** A client that connects by itself, again and again, and never holds what is asked of it while it is not connected. */
+export function connectRedis(settings: RedisSettings, use: 'commands' | 'messages'): RedisClient {
+  const { url, sentinels, nodes, timeout, connectTimeout, cluster } = settings;
+  const { hostname, port, username, password, pathname, protocol } = new URL(url);
+  const tls = protocol === 'rediss:' ? { tls: { servername: hostname } } : {};
+  const common = {
+    lazyConnect: true,
+    connectTimeout,
+    // A subscription may wait for its turn as long as it takes; whoever asks waits `timeout`.
+    ...(use === 'commands' && { commandTimeout: timeout, enableOfflineQueue: false, maxRetriesPerRequest: 0 }),
+    autoResendUnfulfilledCommands: false,
+    enableAutoPipelining: use === 'commands',
+    retryStrategy: backoffMs,
+    // After a failover the old primary answers READONLY: what it is asked belongs elsewhere.
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    connectionName: 'weir',
+    ...(username !== '' && { username: decodeURIComponent(username) }),
+    ...(password !== '' && { password: decodeURIComponent(password) }),
+    ...tls,
+  };
+  if (cluster || nodes.length > 0) {
+    const first = { host: unbracketed(hostname), port: Number(port || 6379) };
+    return new Cluster([first, ...nodes.map(hostAndPort)], {
+      lazyConnect: true,
+      enableOfflineQueue: use === 'messages',
+      enableAutoPipelining: use === 'commands',
+      clusterRetryStrategy: backoffMs,
+      redisOptions: common,
+      slotsRefreshTimeout: connectTimeout,
+    });
+  }
+  const db = Number(pathname.slice(1) || 0);
+  if (sentinels.length > 0) {
+    return new Redis({
+      ...common,
+      db,
+      sentinels: sentinels.map(hostAndPort),
+      name: hostname,
+      sentinelRetryStrategy: backoffMs,
+    });
+  }
+  return new Redis({ ...common, db, host: unbracketed(hostname), port: Number(port || 6379) });
+}
+
+function hostAndPort(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: unbracketed(address.slice(0, colon)), port: Number(address.slice(colon + 1)) };
+}
+
+function unbracketed(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host;
+}

@@ -1,0 +1,124 @@
+import type { Clock } from '#core/clock.ts';
+import type { SharedStore } from '#core/shared-store.ts';
+import type { CredentialKind } from '#core/identity.ts';
+import { upstreamSchema, type UpstreamSettings } from '#upstreams/settings.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
+import { ApiKeys } from './api-keys/api-keys.ts';
+import { IssuedKeys } from './api-keys/issued-keys.ts';
+import type { Verifiers } from './authenticate.ts';
+import { Consumers } from './consumers.ts';
+import { Failures } from './failures.ts';
+import { Introspection } from './introspection.ts';
+import { Issuer } from './jwt/issuer.ts';
+import { KeySet } from './jwt/key-set.ts';
+import { Tokens } from './jwt/tokens.ts';
+import { Sessions } from './sessions.ts';
+import type { AuthSettings, ConsumerSettings, IssuerSettings } from './settings.ts';
+
+export interface AuthSurroundings {
+  readonly clock: Clock;
+  /** What instances share; without it keys are those of the file alone. */
+  readonly store: SharedStore | undefined;
+  /** Makes the upstream that an identity provider is to the gateway, layers and all. */
+  readonly upstream: (name: string, settings: UpstreamSettings) => Upstream;
+}
+
+/** Everything that knows who is asking, for one configuration. */
+export class Auth {
+  readonly verifiers: Verifiers;
+  /** Identity providers, which are called like any upstream. */
+  readonly upstreams: Map<string, Upstream>;
+  readonly #surroundings: AuthSurroundings;
+  /** API keys that were issued; undefined where nothing is shared. */
+  readonly issuedKeys: IssuedKeys | undefined;
+  readonly sessions: Sessions;
+  readonly #failures: Failures;
+  readonly #keySets: Map<string, KeySet>;
+
+  /** @param former what served before a reload: the keys it has read are not read again */
+  constructor(
+    settings: AuthSettings,
+    consumers: readonly ConsumerSettings[],
+    surroundings: AuthSurroundings,
+    former?: Auth,
+  ) {
+    this.#surroundings = surroundings;
+    this.upstreams = former?.upstreams ?? new Map<string, Upstream>();
+    this.#keySets = new Map(settings.jwt.map((issuer) => this.#keysOf(issuer, former)));
+    const { clock, store } = surroundings;
+    this.sessions = former ? former.sessions : new Sessions(clock);
+    this.#failures = former ? former.#failures : new Failures(settings.failures, clock);
+    this.#failures.configure(settings.failures);
+    this.issuedKeys = former?.issuedKeys ?? (store && new IssuedKeys(store, clock));
+    this.issuedKeys?.configure(settings.apiKeys.maxStale);
+    const known = new Consumers(consumers);
+    const issuers = settings.jwt.map(
+      (issuer) => new Issuer(issuer, this.#keySets.get(identityOf(issuer))!, surroundings.clock),
+    );
+    const connect = (url: URL) => this.#connect(url);
+    const introspection =
+      settings.introspection && new Introspection(settings.introspection, connect, known, settings.tokenCache, clock);
+    const kinds = new Set<CredentialKind>();
+    if (issuers.length > 0) kinds.add('jwt');
+    if (introspection) kinds.add('introspection');
+    if (this.issuedKeys || consumers.some(({ keys }) => keys.length > 0)) kinds.add('apiKey');
+    this.verifiers = {
+      kinds,
+      keyHeader: settings.apiKeys.header,
+      apiKeys: new ApiKeys(known, this.issuedKeys, clock),
+      introspection,
+      failures: this.#failures,
+      sessions: this.sessions,
+      tokens: new Tokens(issuers, known, settings, surroundings.clock),
+    };
+  }
+
+  /** Reads the keys of all issuers, so that the first request need not wait for them. */
+  start(): void {
+    for (const keys of this.#keySets.values()) keys.refresh();
+    this.issuedKeys?.start();
+  }
+
+  /** Tells the store what it has not heard of yet, and closes the connections to identity providers. */
+  async stop(): Promise<void> {
+    this.sessions.stop();
+    await this.issuedKeys?.stop();
+    await Promise.all([...this.upstreams.values()].map((upstream) => upstream.destroy()));
+  }
+
+  #keysOf(settings: IssuerSettings, former: Auth | undefined): [string, KeySet] {
+    const identity = identityOf(settings);
+    const { issuer, algorithms, jwks, refresh, keepKeys } = settings;
+    const known = former ? former.#keySets.get(identity) : undefined;
+    const options = { issuer, algorithms, jwks, refreshMs: refresh, keepMs: keepKeys };
+    const connect = (url: URL) => this.#connect(url);
+    return [identity, known ?? new KeySet({ ...options, connect, clock: this.#surroundings.clock })];
+  }
+
+  #connect({ origin, host }: URL): Upstream {
+    let upstream = this.upstreams.get(origin);
+    if (!upstream) {
+      upstream = this.#surroundings.upstream(
+        `auth:${host}`,
+        upstreamSchema.parse({ ...provider, endpoints: [origin] }),
+      );
+      this.upstreams.set(origin, upstream);
+    }
+    return upstream;
+  }
+}
+
+/** How an identity provider is called: a request waits for it, so not for long. */
+const provider = {
+  identity: 'none',
+  timeout: '5s',
+  attemptTimeout: '2s',
+  maxResponseBytes: '1MiB',
+  maxInFlight: 64,
+  maxConnections: 16,
+} as const;
+
+/** Key sets are the same where they are read from the same place for the same use. */
+function identityOf({ issuer, algorithms, jwks, refresh, keepKeys }: IssuerSettings): string {
+  return JSON.stringify([issuer, algorithms, jwks, refresh, keepKeys]);
+}

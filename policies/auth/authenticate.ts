@@ -1,0 +1,103 @@
+import type { RequestContext } from '#core/context.ts';
+import { WeirError } from '#core/errors.ts';
+import type { CredentialKind } from '#core/identity.ts';
+import type { Policy } from '#core/policy.ts';
+import type { ApiKeys } from './api-keys/api-keys.ts';
+import { prefixOf } from './api-keys/format.ts';
+import { unauthenticated } from './challenge.ts';
+import { credentialsOf, type Shown } from './credentials.ts';
+import type { Failures } from './failures.ts';
+import { InvalidCredential } from './invalid-credential.ts';
+import type { Introspection } from './introspection.ts';
+import type { Tokens } from './jwt/tokens.ts';
+import type { Principal } from './principal.ts';
+import type { Sessions } from './sessions.ts';
+
+/** What checks credentials, by kind. */
+export interface Verifiers {
+  /** Those that the configuration has something to check with. */
+  readonly kinds: ReadonlySet<CredentialKind>;
+  readonly keyHeader: string;
+  readonly apiKeys: ApiKeys;
+  readonly tokens: Tokens;
+  readonly introspection: Introspection | undefined;
+  readonly failures: Failures;
+  readonly sessions: Sessions;
+}
+
+/**
+ * Finds out who is asking. A credential that is shown must be right, even where none is needed: to go on as anonymous
+ * would hide the mistake. Two that name different consumers are refused, since it would be chance whose request it is.
+ */
+export function authenticate(verifiers: Verifiers): Policy {
+  return (context: RequestContext) => {
+    const { requirement } = context.route!;
+    context.withheld = verifiers.keyHeader;
+    if (requirement.mode === 'none') return;
+    const shown = credentialsOf(context.headers, verifiers.keyHeader, verifiers.kinds, requirement);
+    if (shown.length === 0) return;
+    if (shown.length === 1) return one(verifiers, shown[0]!, context);
+    return all(verifiers, shown, context);
+  };
+}
+
+/** What nearly every request shows; one that is known already is not waited for. */
+function one(verifiers: Verifiers, shown: Shown, context: RequestContext): void | Promise<void> {
+  try {
+    const principal = verify(verifiers, shown, context);
+    if (!(principal instanceof Promise)) {
+      accept(principal, verifiers, context);
+      return;
+    }
+    return principal.then(
+      (found) => accept(found, verifiers, context),
+      (error: unknown) => refuse(error, verifiers, [shown], context),
+    );
+  } catch (error) {
+    return refuse(error, verifiers, [shown], context);
+  }
+}
+
+async function all(verifiers: Verifiers, shown: readonly Shown[], context: RequestContext): Promise<void> {
+  try {
+    const principals = await Promise.all(shown.map(async (each) => verify(verifiers, each, context)));
+    const [first, ...others] = principals;
+    if (others.some(({ identity }) => identity.consumer !== first!.identity.consumer))
+      throw new WeirError('CREDENTIALS_CONFLICT');
+    accept(first!, verifiers, context);
+  } catch (error) {
+    await refuse(error, verifiers, shown, context);
+  }
+}
+
+function accept(principal: Principal, { sessions }: Verifiers, context: RequestContext): void {
+  context.identity = principal.identity;
+  sessions.enter(context, principal);
+}
+
+function verify(
+  { apiKeys, tokens, introspection }: Verifiers,
+  { kind, text }: Shown,
+  context: RequestContext,
+): Principal | Promise<Principal> {
+  if (kind === 'apiKey') return apiKeys.verify(text, context);
+  if (kind === 'introspection') return introspection!.verify(text);
+  return tokens.verify(text);
+}
+
+/** Throws, now or after a while: who fails often waits for the answer. */
+function refuse(
+  thrown: unknown,
+  { failures }: Verifiers,
+  shown: readonly Shown[],
+  { clientIp, route }: RequestContext,
+): Promise<never> {
+  if (!(thrown instanceof InvalidCredential)) throw thrown;
+  const error = unauthenticated(route!.requirement, `The credential is refused: ${thrown.message}.`);
+  const key = shown.find(({ kind }) => kind === 'apiKey');
+  const delay = failures.note(clientIp, key && prefixOf(key.text));
+  if (!delay) throw error;
+  return delay.then(() => {
+    throw error;
+  });
+}

@@ -1,0 +1,56 @@
+import type { RequestContext } from '#core/context.ts';
+import { WeirError } from '#core/errors.ts';
+import type { Clock } from '#core/clock.ts';
+import type { Principal } from './principal.ts';
+
+/** A withdrawn credential ends what it began within about this time. */
+const everyMs = 1_000;
+
+/**
+ * Requests under way with a credential. Those that go on without end, such as WebSockets and event streams, end with the
+ * credential they began with; what has an end of its own may reach it.
+ */
+export class Sessions {
+  readonly #clock: Clock;
+  readonly #open = new Map<RequestContext, Principal>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  enter(context: RequestContext, principal: Principal): void {
+    this.#open.set(context, principal);
+    this.#timer ??= setInterval(() => this.#look(), everyMs).unref();
+  }
+
+  leave(context: RequestContext): void {
+    this.#open.delete(context);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    const now = this.#clock.epochMs();
+    for (const [context, principal] of this.#open) {
+      if (!context.sustained) continue;
+      if (principal.identity.expiresMs <= now) end(context, 'The credential has expired.');
+      else void this.#confirm(context, principal);
+    }
+  }
+
+  async #confirm(context: RequestContext, principal: Principal): Promise<void> {
+    try {
+      if (!(await principal.holds())) end(context, 'The credential has been withdrawn.');
+    } catch {
+      // Who cannot be asked has not withdrawn it; how long that counts is decided where it is asked.
+    }
+  }
+}
+
+function end({ cancellation }: RequestContext, detail: string): void {
+  cancellation.cancel(new WeirError('UNAUTHENTICATED', { detail }));
+}

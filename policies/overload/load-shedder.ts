@@ -1,0 +1,184 @@
+import { criticalities, type Criticality } from '#core/criticality.ts';
+import { WeirError } from '#core/errors.ts';
+import type { Counter, Meter } from '#core/meter.ts';
+import { Pressure } from './pressure.ts';
+
+export interface LoadLimits {
+  /** Requests in flight, above which all are refused. */
+  readonly maxInFlight: number;
+  /** Lag of the event loop, above which a rising share is refused. */
+  readonly maxEventLoopLag: number;
+}
+
+/** Why it is refused: too much is in flight, or the event loop does not keep up. */
+type ShedReason = 'in_flight' | 'event_loop';
+
+/** Of `maxInFlight`, what each class may fill: the rest is kept for those before it. */
+const shareOfPlaces: Readonly<Record<Criticality, number>> = { critical: 1, default: 0.9, sheddable: 0.7 };
+
+/** So few are always served: however slow they make the event loop, refusing more would leave it with nothing to do. */
+const minInFlight = 2;
+
+/** In which the weight of what has come in falls to a third. */
+const memoryMs = 1_000;
+
+/** The longest `Retry-After`, in seconds. */
+const maxRetryAfterS = 10;
+
+/**
+ * Decides who is let in while not all can be served, the least critical last. What is in flight is bounded by places; what
+ * the event loop can carry by a share of what comes in, which goes to the most critical first. Everything here is counting:
+ * the same requests and samples in the same order are decided alike.
+ */
+export class LoadShedder {
+  /** Requests under way in this process, and operations on WebSockets and in batches; who takes a place counts it here. */
+  inFlight = 0;
+  readonly maxInFlight: number;
+  readonly #places: readonly number[];
+  readonly #pressure: Pressure;
+  readonly #classes = criticalities.map(() => new ClassLoad());
+  readonly #counters: Readonly<Record<ShedReason, readonly Counter[]>>;
+  readonly #overflow: Counter;
+  #lagMs = 0;
+  #refusals = 0;
+
+  constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter) {
+    this.maxInFlight = maxInFlight;
+    this.#places = criticalities.map((criticality) => Math.ceil(maxInFlight * shareOfPlaces[criticality]));
+    this.#pressure = new Pressure(maxEventLoopLag);
+    const shed = meter.counter('weir.shed', {
+      unit: '{request}',
+      description: 'Requests and operations refused for load, by criticality and reason; `any` is the cap for all.',
+    });
+    const of = (reason: ShedReason) => (criticality: string) =>
+      shed.with({ 'weir.criticality': criticality, 'weir.shed.reason': reason });
+    this.#counters = {
+      in_flight: criticalities.map(of('in_flight')),
+      event_loop: criticalities.map(of('event_loop')),
+    };
+    this.#overflow = of('in_flight')('any');
+    meter.observe(
+      'weir.shed.share',
+      { kind: 'gauge', unit: '1', description: 'Share that is refused now for the lag of the event loop, 0 to 1.' },
+      (report) =>
+        criticalities.forEach((criticality, index) =>
+          report(1 - this.#classes[index]!.share, { 'weir.criticality': criticality }),
+        ),
+    );
+    meter.observe(
+      'weir.event_loop.lag',
+      { kind: 'gauge', unit: 's', description: 'How late the event loop ran at the last look, twenty times a second.' },
+      (report) => report(this.#lagMs / 1_000, {}),
+    );
+  }
+
+  /** How late the event loop ran at the last look, in milliseconds. */
+  get lagMs(): number {
+    return this.#lagMs;
+  }
+
+  /** Of all that comes in, what the event loop's lag lets through now: 0.001 to 1. */
+  get share(): number {
+    return this.#pressure.share;
+  }
+
+  /** Not all that comes in is let through. */
+  get shedding(): boolean {
+    return this.#pressure.share < 1 || this.inFlight > this.#places.at(-1)!;
+  }
+
+  /** There is no place for one more, whoever it is. */
+  get full(): boolean {
+    return this.inFlight >= this.maxInFlight;
+  }
+
+  /**
+   * Counts a request that finds no place at all.
+   * @returns seconds after which it may come back
+   */
+  overflow(): number {
+    this.#overflow.add(1);
+    return this.#retryAfterS();
+  }
+
+  /**
+   * Asks for a request that has taken its place.
+   * @throws {WeirError} `OVERLOADED`
+   */
+  admit(criticality: Criticality): void {
+    const rank = criticalities.indexOf(criticality);
+    const own = this.#classes[rank]!;
+    own.arrived++;
+    if (this.inFlight > this.#places[rank]!) this.#refuse(rank, 'in_flight');
+    if (own.share < 1 && this.inFlight > minInFlight && !own.next()) this.#refuse(rank, 'event_loop');
+  }
+
+  /** Takes a look at the event loop. @param elapsedMs since the one before */
+  sample(lagMs: number, elapsedMs: number): void {
+    this.#lagMs = lagMs;
+    this.#pressure.sample(lagMs, elapsedMs);
+    const kept = Math.exp(-elapsedMs / memoryMs);
+    let total = 0;
+    for (const own of this.#classes) total += own.weigh(kept);
+    const { share } = this.#pressure;
+    // What may come in is dealt out from the most critical down.
+    let left = total * share;
+    for (const own of this.#classes) left = own.take(left, share === 1 || total === 0);
+  }
+
+  #refuse(rank: number, reason: ShedReason): never {
+    this.#counters[reason][rank]!.add(1);
+    throw overloaded(this.#retryAfterS());
+  }
+
+  /** The more is refused, the longer clients are asked to stay away, and not all for as long: they would come back as one. */
+  #retryAfterS(): number {
+    const longestS = Math.min(maxRetryAfterS, 2 + Math.ceil(1 / this.#pressure.share));
+    return 1 + (this.#refusals++ % longestS);
+  }
+}
+
+/** Without a stack, which costs as much as the rest of a refusal and would show nothing. */
+export function overloaded(retryAfterS: number): WeirError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const error = new WeirError('OVERLOADED', { retryAfterS });
+  Error.stackTraceLimit = stackTraceLimit;
+  return error;
+}
+
+/** What came in of one class, and how much of it may. */
+class ClassLoad {
+  /** Since the last sample. */
+  arrived = 0;
+  share = 1;
+  /** What came in lately, the more recent the more. */
+  #weight = 0;
+  #credit = 0;
+
+  weigh(kept: number): number {
+    this.#weight = this.#weight * kept + this.arrived;
+    this.arrived = 0;
+    return this.#weight;
+  }
+
+  /**
+   * @param all no need to be choosy
+   * @returns what is left of `available` for the classes after this one
+   */
+  take(available: number, all: boolean): number {
+    const wanted = this.#weight;
+    if (all) this.share = 1;
+    // Where nobody of this class came lately, whoever comes first is let in if those of the classes before it were.
+    else this.share = available >= wanted ? Number(available > 0) : available / wanted;
+    return Math.max(0, available - wanted);
+  }
+
+  /** Lets the share of them in, evenly: what a refusal leaves over counts for the next (error diffusion). */
+  next(): boolean {
+    this.#credit += this.share;
+    if (this.#credit < 1) return false;
+    this.#credit -= 1;
+    return true;
+  }
+}

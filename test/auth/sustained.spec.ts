@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { newKey, startIssuer, type TestIssuer } from '../support/issuer.ts';
+import { startServer, type TestServer } from '../support/upstream.ts';
+
+let upstream: TestServer;
+let issuer: TestIssuer;
+let gateway: TestGateway;
+let sockets: WebSocketServer;
+
+beforeAll(async () => {
+  upstream = await startServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const timer = setInterval(() => response.write('data: tick\n\n'), 50);
+    response.on('close', () => clearInterval(timer));
+  });
+  sockets = new WebSocketServer({ server: upstream.server });
+  issuer = await startIssuer();
+  gateway = await startGateway({
+    upstreams: { service: { endpoints: [upstream.url] } },
+    routes: [{ path: '/{*rest}', upstream: 'service', auth: 'required' }],
+    auth: { jwt: [{ issuer: issuer.url, audience: 'weir', jwks: `${issuer.url}/jwks`, skew: '0ms', refresh: '1s' }] },
+  });
+});
+
+afterAll(async () => {
+  await gateway.stop();
+  sockets.close();
+  await issuer.close();
+  await upstream.close();
+});
+
+const inSeconds = (seconds: number) => Math.ceil(Date.now() / 1000) + seconds;
+
+describe('What goes on without end', () => {
+  it('ends with the token that it began with: an event stream', async () => {
+    const token = await issuer.token({ exp: inSeconds(2) });
+    const response = await fetch(`${gateway.url}/events`, { headers: { authorization: `Bearer ${token}` } });
+    expect(response.status).toBe(200);
+    await expect(response.text()).rejects.toThrow();
+    expect((await gateway.accessOf(response.headers.get('x-request-id')!)).error).toBe('UNAUTHENTICATED');
+  });
+
+  it('ends with the token that it began with: a WebSocket', async () => {
+    const token = await issuer.token({ exp: inSeconds(2) });
+    const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/socket`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    await once(socket, 'open');
+    await once(socket, 'close');
+  });
+
+  it('ends when the key of its token leaves, and not before', async () => {
+    const before = issuer.keys;
+    const leaving = await newKey();
+    issuer.keys = [...before, leaving];
+    const token = await issuer.token({}, {}, leaving);
+    const response = await fetch(`${gateway.url}/events`, { headers: { authorization: `Bearer ${token}` } });
+    const reader = response.body!.getReader();
+    await reader.read();
+    issuer.keys = before;
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow();
+  });
+});

@@ -1,0 +1,71 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { freePort } from './ports.ts';
+
+export interface TestRedis {
+  readonly url: string;
+  readonly port: number;
+  /** A client of the test's own. */
+  readonly client: Redis;
+  /** Stops it for a while, as a machine does that is out of breath. */
+  pause(): void;
+  resume(): void;
+  /** Ends it at once. */
+  kill(): Promise<void>;
+  /** Starts it again on its port, empty. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * A Redis of the test's own on a free port, which it may stop and starve.
+ * @throws {Error} when `redis-server` is not there
+ */
+export async function startRedis(args: readonly string[] = []): Promise<TestRedis> {
+  const port = await freePort();
+  let server = await launch(port, args);
+  const client = new Redis({ host: '127.0.0.1', port, maxRetriesPerRequest: null });
+  client.on('error', () => {});
+  const kill = async () => {
+    if (server.exitCode !== null || server.signalCode !== null) return;
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+  };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    client,
+    pause: () => void server.kill('SIGSTOP'),
+    resume: () => void server.kill('SIGCONT'),
+    kill,
+    async restart() {
+      await kill();
+      server = await launch(port, args);
+    },
+    async close() {
+      client.disconnect();
+      await kill();
+    },
+  };
+}
+
+async function launch(port: number, args: readonly string[]): Promise<ChildProcess> {
+  const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
+  const server = spawn('redis-server', [...fixed, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const failed = once(server, 'error').then(([error]) => {
+    throw new Error(`redis-server cannot be started; install it (Debian: apt-get install redis-server)`, {
+      cause: error,
+    });
+  });
+  let said = '';
+  const ready = new Promise<void>((resolve, reject) => {
+    server.stdout.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.includes('Ready to accept connections')) resolve();
+    });
+    server.once('exit', () => reject(new Error(`redis-server ended:\n${said}`)));
+  });
+  await Promise.race([ready, failed]);
+  return server;
+}

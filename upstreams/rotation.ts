@@ -1,0 +1,81 @@
+import type { Logger } from '#core/log.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Endpoints } from './endpoints.ts';
+
+/**
+ * Which endpoints calls go to. Worked out when something changes rather than for each call:
+ *
+ * - Those that are up: healthy, not ejected, not drained, with a weight.
+ * - Of several priorities (RFC 2782) the first that has any.
+ * - All of them, well or not, when fewer than `panicThreshold` of them are up, and in any case when none is: what is left
+ *   would be toppled by the load of all, and it is likelier that the checks are wrong than that everything is down.
+ * - Drained ones only when all are.
+ */
+export class Rotation {
+  readonly #endpoints: Endpoints;
+  readonly #upstream: string;
+  readonly #log: Logger;
+  #panicThreshold: number;
+  #candidates: readonly Endpoint[] = [];
+  #panic = false;
+  /** One of the candidates is in its slow start. */
+  #ramping = false;
+
+  constructor(endpoints: Endpoints, panicThreshold: number, upstream: string, log: Logger) {
+    this.#endpoints = endpoints;
+    this.#panicThreshold = panicThreshold;
+    this.#upstream = upstream;
+    this.#log = log;
+    endpoints.onUse(() => this.#workOut());
+  }
+
+  configure(panicThreshold: number): void {
+    this.#panicThreshold = panicThreshold;
+    this.#workOut();
+  }
+
+  /** Too few endpoints are up, so all are used. */
+  get panic(): boolean {
+    return this.#panic;
+  }
+
+  /** Those that a call may go to, with their weights as of now. Empty only while the upstream has no endpoints. */
+  get candidates(): readonly Endpoint[] {
+    if (this.#ramping) this.#weigh();
+    return this.#candidates;
+  }
+
+  #workOut(): void {
+    const members = inService(this.#endpoints.current);
+    const up = members.filter((endpoint) => endpoint.up);
+    const first = Math.min(...up.map(({ priority }) => priority));
+    const group = up.length > 0 ? members.filter(({ priority }) => priority === first) : members;
+    const upInGroup = group.filter((endpoint) => endpoint.up);
+    const panic =
+      group.length > 0 && (upInGroup.length === 0 || upInGroup.length < group.length * this.#panicThreshold);
+    this.#candidates = panic ? group : upInGroup;
+    this.#weigh();
+    if (panic === this.#panic) return;
+    this.#panic = panic;
+    const fields = { upstream: this.#upstream, up: upInGroup.length, endpoints: group.length };
+    if (panic) this.#log.warn(fields, 'too few endpoints are up, all are used');
+    else this.#log.info(fields, 'enough endpoints are up again');
+  }
+
+  #weigh(): void {
+    this.#ramping = false;
+    for (const endpoint of this.#candidates) {
+      const { share } = endpoint;
+      endpoint.effectiveWeight = endpoint.weight * share;
+      if (share < 1) this.#ramping = true;
+    }
+  }
+}
+
+/** Those that may be called at all; each condition gives way when nothing would be left. */
+function inService(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  const weighted = endpoints.filter(({ weight }) => weight > 0);
+  const kept = weighted.filter(({ drained }) => !drained);
+  if (kept.length > 0) return kept;
+  return weighted.length > 0 ? weighted : endpoints;
+}
