@@ -1,3 +1,4 @@
+import type { ClientCertificate } from './client-certificate.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { Headers } from './headers.ts';
 import { anonymous, type Identity } from './identity.ts';
@@ -71,6 +72,7 @@ export interface RequestFacts {
   readonly peerIp: string;
   readonly clientIp: string;
   readonly forwarded: Forwarded;
+  readonly clientCertificate: ClientCertificate | undefined;
   readonly span: Span;
   readonly incoming: IncomingBody;
   readonly reply: Reply;
@@ -106,6 +108,8 @@ export class RequestContext {
   /** The address of the client, as far as `listen.trustedProxies` vouch for it. */
   readonly clientIp: string;
   readonly forwarded: Forwarded;
+  /** What the client proved when it connected. */
+  readonly clientCertificate: ClientCertificate | undefined;
   /** The parent of what is done for the request just now; a GraphQL operation puts its own here while it runs. */
   span: Span;
   readonly incoming: IncomingBody;
@@ -155,6 +159,7 @@ export class RequestContext {
     this.peerIp = facts.peerIp;
     this.clientIp = facts.clientIp;
     this.forwarded = facts.forwarded;
+    this.clientCertificate = facts.clientCertificate;
     this.span = facts.span;
     this.incoming = facts.incoming;
     this.reply = facts.reply;

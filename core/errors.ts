@@ -288,7 +288,9 @@ export const errorTable = {
     fault: 'upstream',
     title: 'The upstream is resting',
     retry: 'later',
-    meaning: 'The upstream failed repeatedly, so its breaker is open: calls are refused at once until it recovers.',
+    meaning:
+      'The upstream failed repeatedly, or an operator gives it a rest, so its breaker is open: calls are refused at once ' +
+      'until it recovers.',
     action: 'Wait for the time in `Retry-After`, then send the request again.',
     proxyStatus: 'destination_unavailable',
   },

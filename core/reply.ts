@@ -4,6 +4,8 @@ import type { Headers } from './headers.ts';
 export interface Reply {
   /** Fields that every answer to this request carries, whoever makes it. A door's own field of the same name gives way. */
   readonly headers: Headers;
+  /** The head as it has gone out, where it is known: for who looks closer. */
+  readonly sent?: Headers | undefined;
   /** The head has gone out: the status can no longer change. */
   readonly started: boolean;
   readonly finished: boolean;

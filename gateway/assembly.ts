@@ -1,3 +1,4 @@
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { systemClock } from '#core/clock.ts';
 import { silentLogger } from '#core/log.ts';
 import { noMeter } from '#core/meter.ts';
@@ -7,8 +8,10 @@ import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
+import { readTls } from './http/tls.ts';
 import { placePolicies } from './module-policies.ts';
-import { requestStages, upstreamLayers, type Stage } from './pipeline.ts';
+import { requestStages, upstreamLayers } from './pipeline.ts';
+import type { Stage } from './stage.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
 import { buildRoutes, tieProblems } from './routing/build.ts';
@@ -18,6 +21,8 @@ import type { GatewayRoutes } from './routing/routing.ts';
 export interface Assembly {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly auth: Auth;
+  /** Of the public listener; undefined for plain HTTP. */
+  readonly tls: SecureContextOptions | undefined;
   /** Missing where no module brings SDL. */
   readonly execution: Execution | undefined;
   readonly routes: GatewayRoutes;
@@ -63,11 +68,26 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
   return {
     upstreams,
     auth,
+    tls: listenerTls(project),
     execution,
     routes,
     stages: placed.stages,
     takeOver: () => settle.forEach((apply) => apply()),
   };
+}
+
+/** Reads the listener's certificates, and whether they fit together. */
+function listenerTls({ loaded }: Project): SecureContextOptions | undefined {
+  const { tls } = loaded.config.listen;
+  if (!tls) return undefined;
+  try {
+    const read = readTls(tls);
+    createSecureContext(read);
+    return read;
+  } catch (error) {
+    const where = loaded.sources.of(['listen', 'tls']);
+    throw new ProblemsError([`listen.tls (${where}): ${(error as Error).message}. Fix: correct the files.`]);
+  }
 }
 
 /** The upstreams of a project, and what is to be done to those that are running already. */

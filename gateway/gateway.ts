@@ -79,6 +79,6 @@ export class Gateway implements Startable {
 }
 
 /** An address as a URL, for people and for the log. */
-export function urlOf({ address, family, port }: AddressInfo): string {
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+export function urlOf({ address, family, port }: AddressInfo, secure = false): string {
+  return `${secure ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

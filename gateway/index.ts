@@ -21,7 +21,11 @@ export interface RunningGateway {
 export async function startGateway(options: ProjectOptions): Promise<RunningGateway> {
   const gateway = createGateway(await openProject(options));
   const { address, admin } = await listen(gateway);
-  return { url: urlOf(address), adminUrl: urlOf(admin), stop: () => gateway.stop() };
+  return {
+    url: urlOf(address, gateway.project.loaded.config.listen.tls !== undefined),
+    adminUrl: urlOf(admin),
+    stop: () => gateway.stop(),
+  };
 }
 
 export type { ProjectOptions };

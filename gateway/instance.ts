@@ -98,6 +98,7 @@ export class Instance {
       });
     this.#host = new HttpHost(this.#pipeline(), {
       settings: config.listen,
+      tls: this.#assembly.tls,
       arrivals: {
         clock: systemClock,
         addresses: new ClientAddresses(config.listen.trustedProxies),
@@ -147,6 +148,7 @@ export class Instance {
     this.#project = project;
     this.#assembly = next;
     this.operations.settle();
+    if (next.tls) this.#host.renewTls(next.tls);
     const gone = [...former.upstreams.values()].filter((upstream) => next.upstreams.get(upstream.name) !== upstream);
     this.#host.switchTo(this.#pipeline()).retire(this.#running.retire(gone));
     if (this.#started) this.#startAssembly();
@@ -171,7 +173,7 @@ export class Instance {
     const address = await this.#host.listen();
     this.#started = true;
     this.#store?.start();
-    this.#unwatch = watchEventLoop((lagMs, elapsedMs) => this.#load.sample(lagMs, elapsedMs));
+    this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
     return address;

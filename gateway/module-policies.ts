@@ -1,5 +1,5 @@
 import type { ModulePolicy } from '#resolvers/module.ts';
-import type { Stage } from './pipeline.ts';
+import type { Stage } from './stage.ts';
 
 /**
  * Puts the policies of modules in their places among the gateway's stages. Those for one place stand in the order of the

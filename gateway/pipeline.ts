@@ -1,11 +1,10 @@
-import type { Policy } from '#core/policy.ts';
 import { authenticate, type Verifiers } from '#policies/auth/authenticate.ts';
 import { authorize } from '#policies/auth/authorize.ts';
 import { body } from '#policies/body/body.ts';
 import { cors } from '#policies/cors/cors.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
-import { checkDocument } from '#policies/document-limits/document-limits.ts';
-import { checkTokens } from '#policies/document-limits/tokens.ts';
+import { limitDocument } from '#policies/document-limits/document-limits.ts';
+import { countTokens } from '#policies/document-limits/tokens.ts';
 import { guard } from '#policies/guard/guard.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { overload, shed } from '#policies/overload/overload.ts';
@@ -23,14 +22,7 @@ import { retry } from '#upstreams/layers/retry.ts';
 import type { GatewayConfig } from './config/schema.ts';
 import { parseDocument, validateDocument, type DocumentPhase } from './graphql/phases.ts';
 import { routing, type GatewayRoutes } from './routing/routing.ts';
-
-export interface Stage {
-  readonly name: string;
-  readonly policy: Policy;
-  readonly why: string;
-  /** Of a module's policy: the stage it asked to follow. */
-  readonly after?: string;
-}
+import type { Stage } from './stage.ts';
 
 /** The stages of a request, by whichever door it came: REST, GraphQL, each WebSocket upgrade. Cheap refusals come first. */
 export function requestStages(
@@ -41,55 +33,31 @@ export function requestStages(
 ): readonly Stage[] {
   const crossOrigin = cors(config.cors);
   return [
-    {
-      name: 'overload',
-      policy: overload(load),
-      why: 'a refusal must cost less than what it refuses: the host asks the same before it makes anything of a request',
-    },
+    { name: 'overload', policy: overload(load), why: 'refusing costs less than what it refuses' },
     { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
-    {
-      name: 'route',
-      policy: routing(routes, crossOrigin),
-      why: 'all that follows depends on the route; a wrong path is refused before anything is read',
-    },
+    { name: 'route', policy: routing(routes, crossOrigin), why: 'all that follows depends on it' },
     {
       name: 'cors',
       policy: crossOrigin,
-      why: 'a preflight ends here, and every later error must carry the CORS headers or scripts cannot read it',
+      why: 'a preflight ends here; scripts can read later errors only with its headers',
     },
-    {
-      name: 'shed',
-      policy: shed(load),
-      why: 'the first that knows how much the request matters; below CORS, so that scripts can read when to come back',
-    },
-    {
-      name: 'authenticate',
-      policy: authenticate(verifiers),
-      why: 'after preflights, which carry no credentials; before whatever depends on who is asking',
-    },
+    { name: 'shed', policy: shed(load), why: 'the first that knows how much the request matters' },
+    { name: 'authenticate', policy: authenticate(verifiers), why: 'below preflights, which carry no credentials' },
     { name: 'authorize', policy: authorize, why: 'who may not come in is not waited for' },
     { name: 'deadline', policy: clientDeadline, why: 'the clock runs before the first thing that may wait: the body' },
     {
       name: 'body',
       policy: body,
-      why: 'bounded and whole before anyone looks into it; after every check that needs only the head',
+      why: 'bounded and whole before anyone looks into it; below all that needs the head alone',
     },
   ];
 }
 
 /** The phases of a GraphQL document, after the stages above and before it is executed: once per text, then kept. */
 export const documentPhases: readonly DocumentPhase[] = [
-  {
-    name: 'tokens',
-    run: (draft, { settings }) => void (draft.tokens = checkTokens(draft.source, settings)),
-    why: 'counted before parsing: a parser that is fed a bomb is too late to refuse it',
-  },
+  { name: 'tokens', run: countTokens, why: 'before parsing: a parser that is fed a bomb is too late to refuse it' },
   { name: 'parse', run: parseDocument, why: 'everything after works on the document' },
-  {
-    name: 'limits',
-    run: (draft, { settings }) => void (draft.cyclic = checkDocument(draft.document, settings).cyclic),
-    why: 'depth, aliases and root fields are counted before validation, whose cost they bound',
-  },
+  { name: 'limits', run: limitDocument, why: 'depth, aliases and root fields bound the cost of validating' },
   { name: 'validate', run: validateDocument, why: 'against the schema; the last phase that depends on the text alone' },
 ];
 
@@ -100,10 +68,7 @@ export const upstreamLayers: readonly { readonly layer: Layer; readonly why: str
   { layer: collapse, why: 'above the meter: a read that rides on another is no call' },
   { layer: meter, why: 'above retry: a call is paid once, whatever its attempts' },
   { layer: retry, why: 'above the breaker: every attempt is a verdict, and an open breaker ends the retries' },
-  {
-    layer: breaker,
-    why: 'above the bulkhead: a refusal takes no place, and a full bulkhead says nothing about the upstream',
-  },
+  { layer: breaker, why: 'above the bulkhead: a refusal takes no place, and a full one says nothing of the upstream' },
   { layer: bulkhead, why: 'above the balancer: it bounds the upstream as a whole, whichever endpoint is chosen' },
   { layer: balancer, why: 'one choice per attempt, so that a retry goes elsewhere' },
   { layer: attemptTimeout, why: 'times one endpoint, and stamps what is different for each attempt' },

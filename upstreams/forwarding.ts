@@ -3,9 +3,12 @@ import type { Span } from '#core/trace.ts';
 import type { UpstreamCall } from './call.ts';
 import type { Surroundings } from './upstream.ts';
 
-/** RFC 9110 §7.6.3: `Via` with the gateway added, by a pseudonym, so that no host name leaves. */
-export function appendVia(via: string | string[] | undefined): string {
-  return via === undefined ? '1.1 weir' : `${String(via)}, 1.1 weir`;
+/**
+ * RFC 9110 §7.6.3: `Via` with the gateway added, by a pseudonym, so that no host name leaves, and the version of HTTP in
+ * which the message came.
+ */
+export function appendVia(via: string | string[] | undefined, version = '1.1'): string {
+  return via === undefined ? `${version} weir` : `${String(via)}, ${version} weir`;
 }
 
 /**
@@ -51,7 +54,7 @@ export const stamped: ReadonlySet<string> = new Set([
 export function forward(call: UpstreamCall, span: Span, { clock, propagate }: Surroundings): void {
   const { headers, context } = call;
   const { forwarded } = context;
-  headers.via = appendVia(context.headers.via);
+  headers.via = appendVia(context.headers.via, context.httpVersion);
   headers['x-request-id'] = context.id;
   const leftMs = call.deadlineMs - clock.monotonicMs();
   // While the client is still sending there may be no end in sight yet.

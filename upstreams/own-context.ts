@@ -46,6 +46,7 @@ export function ownContext(clock: Clock): RequestContext {
     peerIp: '',
     clientIp: '',
     forwarded: { for: '', proto: '', host: '' },
+    clientCertificate: undefined,
     span: untraced,
     incoming: { length: 0, read: () => Promise.resolve(Buffer.alloc(0)) },
     reply: unanswered,

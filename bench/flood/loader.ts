@@ -43,6 +43,7 @@ class Client {
   #head = '';
   #left = 0;
   #status = 0;
+  #good = false;
 
   constructor() {
     // Several addresses, as several clients have them.
@@ -84,7 +85,8 @@ class Client {
       const length = Number(/\r\ncontent-length: (\d+)/i.exec(fields)?.[1] ?? Number.NaN);
       if (Number.isNaN(length)) throw new Error(`An answer without a length: ${fields}`);
       this.#left = length - (this.#head.length - end - 4);
-      if (kinds[this.#kind]!.answerBytes !== length && this.#status === 200) current.wrong++;
+      // An operation that lost a part to an error is an answer of another length.
+      this.#good = this.#status === 200 && kinds[this.#kind]!.answerBytes === length;
     } else {
       this.#left -= chunk.length;
     }
@@ -96,7 +98,7 @@ class Client {
     clearTimeout(this.#timer);
     this.#busy = false;
     const counts = current.kinds[this.#kind]!;
-    if (this.#status === 200) {
+    if (this.#good) {
       counts.ok++;
       current.ok.add(now - this.#dueMs);
     } else if (this.#status === 503) {

@@ -42,14 +42,14 @@ async function prepareGraphql(run: Run, stack: AsyncDisposableStack) {
   });
   return {
     modules: join(import.meta.dirname, '../../test/fixtures/things'),
-    upstreams: { things: { endpoints: [upstream.origin], maxInFlight: 10_000, maxConnections: 1_000 } },
+    upstreams: { things: { endpoints: [upstream.origin], maxInFlight: 10_000, maxConnections: 256 } },
   };
 }
 
 async function preparePassThrough(run: Run, stack: AsyncDisposableStack) {
   const { origin } = await startFixedUpstream(run, stack);
   return {
-    upstreams: { items: { endpoints: [origin], maxInFlight: 10_000, maxConnections: 1_000 } },
+    upstreams: { items: { endpoints: [origin], maxInFlight: 10_000, maxConnections: 256 } },
     routes: [{ path: '/items{/*rest}', upstream: 'items' }],
   };
 }

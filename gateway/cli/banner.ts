@@ -3,6 +3,7 @@ import { urlOf, type Addresses, type Startable } from '#gateway/gateway.ts';
 /** For a person at a terminal: what is running where. */
 export function banner(gateway: Startable, { address, admin }: Addresses): string {
   const { config } = gateway.project.loaded;
+  const url = urlOf(address, config.listen.tls !== undefined);
   const routes = gateway.assembly.routes.routes;
   const graphql = routes.some(({ door }) => door === 'graphql');
   const rest = routes.filter(({ door }) => door === 'rest');
@@ -12,14 +13,12 @@ export function banner(gateway: Startable, { address, admin }: Addresses): strin
   );
   const lines = [
     '',
-    `  Weir is listening at ${urlOf(address)}`,
+    `  Weir is listening at ${url}`,
     '',
     ...(graphql
-      ? [
-          `    GraphQL      ${urlOf(address)}${config.graphql.path}${config.graphql.graphiql ? '  (GraphiQL in a browser)' : ''}`,
-        ]
+      ? [`    GraphQL      ${url}${config.graphql.path}${config.graphql.graphiql ? '  (GraphiQL in a browser)' : ''}`]
       : []),
-    ...rest.map(({ path }, index) => `    ${index === 0 ? 'REST' : '    '}         ${urlOf(address)}${path}`),
+    ...rest.map(({ path }, index) => `    ${index === 0 ? 'REST' : '    '}         ${url}${path}`),
     `    Admin        ${urlOf(admin)}/readyz  /metrics  /admin/upstreams`,
     '',
     '  Upstreams',

@@ -3,34 +3,24 @@ import { ProblemsError } from '#gateway/problems.ts';
 import { version } from '#gateway/version.ts';
 import { ModuleError } from '#resolvers/module-error.ts';
 import { parseArguments, usage, UsageError, type Arguments, type CommandName } from './arguments.ts';
-import { printAlerts } from './alerts.ts';
-import { check } from './check.ts';
-import { printConfiguration } from './config.ts';
-import { debug } from './debug.ts';
-import { endpoint } from './endpoint.ts';
-import { reload, rollback } from './reload.ts';
-import { printSchemaOf } from './schema.ts';
-import { start } from './start.ts';
-import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
-import { types } from './types.ts';
-import { upstream } from './upstream.ts';
 
 type Command = (args: Arguments, terminal: Terminal) => Promise<number>;
 
-const commands: Readonly<Record<CommandName, Command>> = {
-  start,
-  check,
-  config: printConfiguration,
-  schema: printSchemaOf,
-  types,
-  alerts: printAlerts,
-  status,
-  upstream,
-  endpoint,
-  debug,
-  reload,
-  rollback,
+/** Loaded when they are called: who looks for what is wrong need not wait for all that a gateway is made of. */
+const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).start,
+  check: async () => (await import('./check.ts')).check,
+  config: async () => (await import('./config.ts')).printConfiguration,
+  schema: async () => (await import('./schema.ts')).printSchemaOf,
+  types: async () => (await import('./types.ts')).types,
+  alerts: async () => (await import('./alerts.ts')).printAlerts,
+  status: async () => (await import('./status.ts')).status,
+  upstream: async () => (await import('./upstream.ts')).upstream,
+  endpoint: async () => (await import('./endpoint.ts')).endpoint,
+  debug: async () => (await import('./debug.ts')).debug,
+  reload: async () => (await import('./reload.ts')).reload,
+  rollback: async () => (await import('./reload.ts')).rollback,
 };
 
 /** @returns the exit status: 0 done, 1 something is wrong with the project or the gateway, 2 with the call */
@@ -39,7 +29,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     const args = parseArguments(argv);
     if (args.version) terminal.out(`${version}\n`);
     else if (args.help || args.command === undefined) terminal.out(usage);
-    else return await commands[args.command](args, terminal);
+    else return await (await commands[args.command]())(args, terminal);
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {

@@ -9,8 +9,9 @@ import type { Terminal } from './terminal.ts';
 export async function start(args: Arguments, terminal: Terminal): Promise<number> {
   const gateway = createGateway(await openProject(args));
   const addresses = await listen(gateway);
+  const address = urlOf(addresses.address, gateway.project.loaded.config.listen.tls !== undefined);
   if (process.stdout.isTTY) terminal.out(banner(gateway, addresses));
-  else gateway.telemetry.log.info({ address: urlOf(addresses.address), admin: urlOf(addresses.admin) }, 'listening');
+  else gateway.telemetry.log.info({ address, admin: urlOf(addresses.admin) }, 'listening');
   await untilSignal(gateway);
   return 0;
 }

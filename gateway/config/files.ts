@@ -14,8 +14,9 @@ export function locateFiles(root: ConfigNode): Located {
   const tls = entriesAt(root, ['upstreams']).flatMap(([name]) =>
     ['ca', 'cert', 'key'].map((key) => ['upstreams', name, 'tls', key]),
   );
+  const listen = ['cert', 'key', 'clientCa', 'crl'].map((key) => ['listen', 'tls', key]);
   const problems: Problem[] = [];
-  const located = [['modules'], ...tls].reduce((tree: ConfigNode, path: ConfigPath) => {
+  const located = [['modules'], ...listen, ...tls].reduce((tree: ConfigNode, path: ConfigPath) => {
     const node = nodeAt(root, path);
     if (typeof node?.content !== 'string' || node.content === '') return tree;
     const absolute = resolve(node.origin.directory, node.content);

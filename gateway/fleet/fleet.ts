@@ -43,7 +43,9 @@ export class Fleet implements Startable, Reloadable {
   constructor(project: Project, workers: number) {
     const problems = shareProblems(project);
     if (!cluster.isPrimary)
-      problems.push('listen.workers: this process is a worker of another program, so it cannot have any. Fix: write 1.');
+      problems.push(
+        'listen.workers: this process is a worker of another program, so it cannot have any. Fix: write 1.',
+      );
     if (problems.length > 0) throw new ProblemsError(problems);
     const { listen, admin } = project.loaded.config;
     const all = () => this.#slots.flatMap((slot) => slot.workers);
@@ -60,10 +62,8 @@ export class Fleet implements Startable, Reloadable {
       unit: '{restart}',
       description: 'Workers that died and were replaced, by worker.',
     });
-    meter.observe(
-      'weir.workers',
-      { kind: 'gauge', unit: '{worker}', description: 'Workers that serve.' },
-      (report) => report(all().filter(({ state, silent }) => state === 'listening' && !silent).length, {}),
+    meter.observe('weir.workers', { kind: 'gauge', unit: '{worker}', description: 'Workers that serve.' }, (report) =>
+      report(all().filter(({ state, silent }) => state === 'listening' && !silent).length, {}),
     );
     this.#slots = Array.from({ length: workers }, (_, place) => {
       const index = place + 1;

@@ -12,9 +12,9 @@ interface Handle {
 }
 
 /**
- * Closes connections that a worker was being handed when it died. node:cluster forgets them: nobody would read them, nobody
- * would close them, and their clients would wait for as long as they can. A worker that does not answer keeps the one that
- * it was handed last; no other is handed to it before it has taken that.
+ * Closes the connection that a worker was being handed when it died. node:cluster forgets it: nobody would read it, nobody
+ * would close it, and its client would wait for as long as it can. A worker that does not answer keeps the one that it was
+ * handed last; no other is handed to it before it has taken that.
  */
 export function closeForgottenHandovers(worker: ChildProcess): void {
   const handed = new Map<number | undefined, Handle>();
@@ -26,8 +26,9 @@ export function closeForgottenHandovers(worker: ChildProcess): void {
   worker.on('internalMessage', ({ ack }: ClusterMessage) => {
     if (ack !== undefined) handed.delete(ack);
   });
-  // Everything that it had said has been read by then.
-  worker.once('disconnect', () => {
+  worker.once('exit', () => {
+    // A channel with a handle in it does not notice that its other end is gone, nor then does node:cluster.
+    if (worker.connected) worker.disconnect();
     for (const handle of handed.values()) handle.close();
   });
 }

@@ -63,7 +63,11 @@ class MergedFamily {
       : { ...this.#facts, points: [...this.#numbers.values()] };
   }
 
-  #put<P extends { readonly attributes: Attributes }>(points: Map<string, P>, point: P, merge: (a: P, b: P) => P): void {
+  #put<P extends { readonly attributes: Attributes }>(
+    points: Map<string, P>,
+    point: P,
+    merge: (a: P, b: P) => P,
+  ): void {
     const key = keyOf(point.attributes);
     const other = points.get(key);
     points.set(key, other ? merge(other, point) : point);

@@ -6,7 +6,8 @@ import cluster from 'node:cluster';
 import type { Port } from './channel.ts';
 import { WorkerProcess } from './worker-process.ts';
 
-if (!isForked(process)) throw new Error('This is a part of `weir start`, which runs it where listen.workers is above 1.');
+if (!isForked(process))
+  throw new Error('This is a part of `weir start`, which runs it where listen.workers is above 1.');
 const worker = new WorkerProcess(process);
 
 // A terminal sends these to every process in it.

@@ -25,6 +25,7 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
     peerIp: parent.peerIp,
     clientIp: parent.clientIp,
     forwarded: parent.forwarded,
+    clientCertificate: parent.clientCertificate,
     span: parent.span,
     incoming: parent.incoming,
     reply: parent.reply,

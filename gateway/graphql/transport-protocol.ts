@@ -154,9 +154,9 @@ export class TransportProtocol {
 /** Takes a place among what is in flight. @returns what gives it back, once */
 function place(load: LoadShedder): () => void {
   let taken = true;
-  load.inFlight++;
+  load.enter();
   return () => {
-    if (taken) load.inFlight--;
+    if (taken) load.leave();
     taken = false;
   };
 }

@@ -120,12 +120,12 @@ async function runEntry(
   { operations, operationLog, load }: YogaOptions,
 ): Promise<ExecutionResult> {
   const own = operationContext(exchange.context, {});
-  load.inFlight++;
+  load.enter();
   let outcome: Outcome;
   try {
     outcome = await operations.run(own, parameters, exchange.delivery);
   } finally {
-    load.inFlight--;
+    load.leave();
   }
   account(exchange.context, own);
   operationLog.write(own);

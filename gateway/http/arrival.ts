@@ -9,6 +9,7 @@ import { normalTarget } from '#policies/guard/path.ts';
 import { randomHex } from '#gateway/telemetry/ids.ts';
 import { formatTraceparent } from '#gateway/telemetry/trace-context.ts';
 import { plainIp, type ClientAddresses } from './client-address.ts';
+import { clientCertificateOf } from './tls.ts';
 import { NodeBody } from './node-body.ts';
 import { NodeReply, type Connection } from './node-reply.ts';
 import type { PaceSettings } from './pace.ts';
@@ -63,6 +64,7 @@ export function arrive(
     peerIp: address.peerIp,
     clientIp: address.clientIp,
     forwarded: address.forwarded,
+    clientCertificate: clientCertificateOf(socket),
     span,
     incoming: new NodeBody(request, response, arrivals.bodyPace, cancellation),
     reply,

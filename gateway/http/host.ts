@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
+import {
+  createServer,
+  ServerResponse,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type Router } from 'express';
 import type { RequestContext } from '#core/context.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
@@ -19,10 +28,13 @@ import { listenAt } from './listen-at.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { ListenSettings } from './settings.ts';
 import { runStages } from './stages.ts';
+import { showsWrongCertificate } from './tls.ts';
 import { unreadable, unreadAnswer } from './unread.ts';
 
 export interface HostOptions {
   readonly settings: ListenSettings;
+  /** Undefined for plain HTTP. */
+  readonly tls: SecureContextOptions | undefined;
   readonly arrivals: Arrivals;
   readonly load: LoadShedder;
   readonly pages: Router;
@@ -81,11 +93,13 @@ export class HttpHost {
       app(Object.assign(request, target), response);
     };
     const serve = (request: IncomingMessage, response: ServerResponse) => {
-      const connection = this.#connectionOf(request.socket);
-      if (connection.takes(request)) run(request, response);
+      const connection = this.#connections.get(request.socket);
+      // What had come with the certificate that was refused.
+      if (!connection) request.socket.destroy();
+      else if (connection.takes(request)) run(request, response);
       else connection.postpone(request, () => run(request, response));
     };
-    this.server = createServer(
+    this.server = this.#createServer(
       {
         maxHeaderSize: settings.maxHeaderBytes,
         headersTimeout: settings.headersTimeout,
@@ -113,11 +127,12 @@ export class HttpHost {
     Object.assign(this.server, { httpAllowHalfOpen: true });
     this.server.maxConnections = settings.maxConnections;
     // One of several workers hands what it cannot take to the next otherwise, and full ones to each other for ever.
-    this.server.dropMaxConnection = true;
+    Object.assign(this.server, { dropMaxConnection: true });
     this.server.on('drop', (dropped) => {
       options.telemetry.connectionRefused('total', { clientIp: dropped?.remoteAddress ?? '' });
     });
-    this.server.on('connection', (socket) => this.#connected(socket));
+    if (settings.tls) this.#listenToTls(this.server);
+    else this.server.on('connection', (socket: Socket) => this.#accepts(socket) && this.#connected(socket));
     this.server.on('clientError', (error, socket) => this.#connections.get(socket as Socket)?.fail(error));
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket as Socket, head));
     // It asks for a protocol too, if for one that the guard refuses; without a listener Node hangs up.
@@ -172,7 +187,39 @@ export class HttpHost {
     return app;
   }
 
-  #connected(socket: Socket): void {
+  #createServer(options: ServerOptions, serve: RequestListener): Server {
+    const { settings, tls } = this.#options;
+    if (!settings.tls) return createServer(options, serve);
+    return createHttpsServer(
+      {
+        ...options,
+        ...tls,
+        handshakeTimeout: settings.headersTimeout,
+        requestCert: settings.tls.clientCa !== undefined,
+        rejectUnauthorized: settings.tls.clientCa !== undefined && settings.tls.clientCertificate === 'required',
+        // HTTP/2 is not spoken, and who asks for nothing else should hear it now.
+        ALPNProtocols: ['http/1.1'],
+      },
+      serve,
+    );
+  }
+
+  /** Until its handshake is done a connection is nothing but a place taken. */
+  #listenToTls(server: Server): void {
+    server.on('connection', (socket: Socket) => void this.#accepts(socket));
+    server.on('secureConnection', (socket: TLSSocket) => {
+      if (showsWrongCertificate(socket)) socket.destroy();
+      else this.#connected(socket);
+    });
+  }
+
+  /** For connections that are made from now on; those that are open stay. */
+  renewTls(tls: SecureContextOptions): void {
+    (this.server as HttpsServer).setSecureContext(tls);
+  }
+
+  /** Whether there is a place for one more connection. */
+  #accepts(socket: Socket): boolean {
     const { telemetry, arrivals } = this.#options;
     const clientIp = plainIp(socket.remoteAddress ?? '');
     // A load balancer is many clients.
@@ -180,15 +227,19 @@ export class HttpHost {
     if (!leave) {
       telemetry.connectionRefused('per_ip', { clientIp });
       socket.destroy();
-      return;
+      return false;
     }
     telemetry.connections.add(1);
-    this.#connections.set(socket, new ClientConnection(socket, this.#connectionOptions));
     socket.once('close', () => {
       leave();
       telemetry.connections.add(-1);
-      this.#connections.delete(socket);
     });
+    return true;
+  }
+
+  #connected(socket: Socket): void {
+    this.#connections.set(socket, new ClientConnection(socket, this.#connectionOptions));
+    socket.once('close', () => this.#connections.delete(socket));
   }
 
   /** Of a socket that requests come from. */
@@ -201,7 +252,8 @@ export class HttpHost {
    * content, or does not wait its turn. Node drops what came in one packet with those, and what follows could be anything.
    */
   #mayUpgrade(request: IncomingMessage): boolean {
-    const connection = this.#connectionOf(request.socket);
+    const connection = this.#connections.get(request.socket);
+    if (!connection) return false;
     const { method, headers } = request;
     const webSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody(request);
     if (webSocket && connection.free) return true;
@@ -219,7 +271,7 @@ export class HttpHost {
     const { arrivals, load, settled, begun } = this.#options;
     const connection = this.#connectionOf(request.socket);
     const context = arrive(request, response, arrivals, connection, url);
-    load.inFlight++;
+    load.enter();
     pipeline.enter();
     connection.entered({ context, request, response });
     begun(context);
@@ -227,7 +279,7 @@ export class HttpHost {
       // A protocol that was switched to ends when either side leaves, which cuts nothing short.
       const switched = response.statusCode === 101;
       if (switched) settled(context);
-      else load.inFlight--;
+      else load.leave();
       if (!response.writableFinished) {
         // A response on an upgrade's socket does not see that end.
         response.destroy();
@@ -282,7 +334,7 @@ export class HttpHost {
       // Once it is open.
       if (this.#closing) setImmediate(leave);
       // It may stay open for days, and may be idle: from here on it is a connection, bounded as such.
-      this.#options.load.inFlight--;
+      this.#options.load.leave();
       response.statusCode = 101;
       response.detachSocket(socket);
       early.giveBack();
@@ -305,7 +357,7 @@ export class HttpHost {
 
   #connect(request: IncomingMessage, socket: Socket, head: Buffer): void {
     // Node no longer looks after answers that are under way, and of one with content it gives no socket.
-    if (this.#connectionOf(request.socket).free && request.complete) this.#upgrade(request, socket, head);
+    if (this.#connections.get(request.socket)?.free && request.complete) this.#upgrade(request, socket, head);
     else request.socket.destroy();
   }
 

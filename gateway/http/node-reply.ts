@@ -23,6 +23,7 @@ const maxTimerMs = 2 ** 31 - 1;
 /** The reply port over node:http. One object a request; nothing is buffered here. */
 export class NodeReply implements Reply {
   readonly headers: Headers = {};
+  sent: Headers | undefined;
   readonly #response: ServerResponse;
   readonly #connection: Connection;
   #bytes = 0;
@@ -80,6 +81,7 @@ export class NodeReply implements Reply {
     if (headers.connection === 'close') this.#connection.ending();
     const type = headers['content-type'];
     this.#endless = typeof type === 'string' && type.startsWith('text/event-stream');
+    this.sent = headers;
     this.#response.writeHead(status, headers as Record<string, string | string[]>);
   }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
-import type { Stage } from '#gateway/pipeline.ts';
+import type { Stage } from '#gateway/stage.ts';
 
 /** Where a request goes once it has passed all stages. */
 export interface Doors {

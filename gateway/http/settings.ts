@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { count, duration, notBuilt, size } from '#upstreams/fields.ts';
+import { count, duration, size } from '#upstreams/fields.ts';
+import { tlsSchema } from './tls.ts';
 
 const host = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text), {
   error: 'write an address or a host name without port and brackets, such as 127.0.0.1 or ::',
@@ -76,14 +77,14 @@ export const listenSchema = z.strictObject({
       'Requests in flight; the next one is answered with 503 at once. Above 70 % of it `sheddable` ones are refused, above 90 % `default` ones.',
     ),
   maxEventLoopLag: duration({ minMs: 10, maxMs: 60_000 })
-    .prefault('200ms')
+    .prefault('500ms')
     .describe(
-      'How late the event loop may run; above that a rising share of requests is answered with 503, the least critical first.',
+      'How long the event loop may take to work off what is in flight; above that a rising share of requests is answered with 503, the least critical first.',
     ),
   drainDelay: duration({ minMs: 0, maxMs: 600_000 })
     .prefault('5s')
     .describe('How long to go on accepting after SIGTERM, until load balancers have seen that `/readyz` fails.'),
-  tls: notBuilt(),
+  tls: tlsSchema.optional().describe('Serve HTTPS; plain HTTP when left out. Its files are read again at a reload.'),
 });
 
 const loopback = new BlockList();

@@ -1,5 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
-import type { Stage } from '#gateway/pipeline.ts';
+import type { Stage } from '#gateway/stage.ts';
 
 /**
  * Runs a request through the stages. As long as none has to wait it runs through in one go, without a promise; a stage

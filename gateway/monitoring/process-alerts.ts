@@ -38,6 +38,15 @@ sum by (job, instance) (increase(${select('weir_worker_restarts_total')}[15m])) 
       description: '{{ $value | humanize }} restarts of the process or one of its workers in 15 minutes.',
     },
     {
+      name: 'WeirWorkersMissing',
+      // How many there should be can be told only by how many there were; with one process there is no such series.
+      expr: `${select('weir_workers')} < max_over_time(${select('weir_workers')}[6h])`,
+      for: '5m',
+      severity: 'ticket',
+      summary: '{{ $labels.instance }} has fewer workers than before',
+      description: '{{ $value }} workers serve; the others do not start, or do not answer.',
+    },
+    {
       name: 'WeirEventLoopLag',
       expr: `avg_over_time(${select('nodejs_eventloop_delay_p99_seconds')}[5m]) > ${lagS}`,
       for: '5m',

@@ -94,7 +94,8 @@ class Passage implements ResponseSink {
       kept['content-length'] = '0';
       this.#hollow = true;
     } else if (headers.trailer !== undefined && this.#trails(status, headers)) {
-      kept.trailer = announcedTrailers(this.#context, headers.trailer);
+      const announced = announcedTrailers(this.#context, headers.trailer);
+      if (announced !== '') kept.trailer = announced;
     }
     if (String(headers['content-type']).startsWith('text/event-stream')) this.#context.sustained = true;
     this.#left = Number(kept['content-length']);

@@ -24,9 +24,22 @@ const ours: ReadonlySet<string> = new Set([
 /** Of answers: `Via` is made anew, the others name software. */
 const inside: ReadonlySet<string> = new Set(['via', 'server', 'x-powered-by']);
 
-/** Families of fields that only the gateway writes. */
+/** After `x-`. */
+const xFamilies = ['weir-', 'forwarded-', 'b3-', 'client-cert', 'ssl-client'];
+
+/** Families of fields that only the gateway writes, and those by which proxies tell of a client's certificate (RFC 9440). */
 function isOurs(name: string): boolean {
-  return ours.has(name) || name.startsWith('x-weir-') || name.startsWith('x-forwarded-') || name.startsWith('x-b3-');
+  if (ours.has(name)) return true;
+  switch (name.charCodeAt(0)) {
+    case 0x78: // x
+      return xFamilies.some((family) => name.startsWith(family, 2));
+    case 0x63: // c
+      return name.startsWith('client-cert');
+    case 0x73: // s
+      return name.startsWith('ssl-client');
+    default:
+      return false;
+  }
 }
 
 /** RFC 9110 §7.6.1: what goes on to an upstream: end-to-end fields, less those that the gateway sets or keeps. */
@@ -39,11 +52,14 @@ export function requestHeaders(context: RequestContext, streamed: boolean): Head
     if (hopByHop.has(name) || isOurs(name) || name === context.withheld) continue;
     // Many a service reads its fields as CGI variables (RFC 3875 §4.1.18), to which x_weir_tier and x-weir-tier are the same.
     if (name.includes('_') && isOurs(name.replaceAll('_', '-'))) continue;
-    // A body that is held gets its length from the exchange; a streamed one keeps what the parser has checked.
-    if (name === 'content-length' && !streamed) continue;
+    // Each hop says itself how long what it sends is.
+    if (name === 'content-length') continue;
     if (named.length > 0 && named.includes(name)) continue;
     headers[name] = received[name];
   }
+  // A body that is held gets its length from the exchange; of a streamed one it is known if the client's parser knew it.
+  const { length } = context.incoming;
+  if (streamed && length !== undefined) headers['content-length'] = String(length);
   return headers;
 }
 
@@ -105,11 +121,17 @@ export function responseTrailers(context: RequestContext, received: Headers): He
   return trailers;
 }
 
-/** RFC 9110 §6.6.2: the names that an upstream announces, less those that will not be passed on. */
-export function announcedTrailers(context: RequestContext, trailer: string | string[]): string | undefined {
-  const names = String(trailer)
-    .split(',')
+/** RFC 9110 §6.6.2: of the names that an upstream announces, those that will be passed on. */
+export function announcedTrailers(context: RequestContext, trailer: string | string[]): string {
+  const names = String(trailer).split(',', maxAnnounced);
+  return names
     .map((name) => name.trim())
-    .filter((name) => name.toLowerCase() in responseTrailers(context, { [name.toLowerCase()]: '' }));
-  return names.length > 0 ? names.join(', ') : undefined;
+    .filter((name) => token.test(name) && name.toLowerCase() in responseTrailers(context, { [name.toLowerCase()]: '' }))
+    .join(', ');
 }
+
+/** More trailer fields are not worth announcing. */
+const maxAnnounced = 64;
+
+/** RFC 9110 §5.6.2. */
+const token = /^[!#$%&'*+.^_`|~\w-]+$/;

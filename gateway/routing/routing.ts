@@ -11,7 +11,7 @@ export type GatewayRoute = RestRoute | OwnRoute;
 export type GatewayRoutes = RouteTable<GatewayRoute>;
 
 /**
- * Finds the request's route, and refuses a path that a service might read as one of another route, with what that one asks
+ * Finds the request's route, and refuses a path that a service might read as one of a narrower route, with what that one asks
  * of its callers. An OPTIONS that no route takes is answered with the methods of the path (RFC 9110 §9.3.7).
  * `refusing` runs before a refusal, which is an answer like any other; it may answer itself.
  */
@@ -20,8 +20,9 @@ export function routing(routes: GatewayRoutes, refusing: (context: RequestContex
     try {
       const route = routes.match(context);
       const other = otherReading(context.path);
-      if (other !== undefined && (routes.wouldMatch(context, other) ?? route) !== route) {
-        throw refuse('The path leads to another route once its slashes are decoded and joined.');
+      // An encoded slash is none (RFC 3986 §2.2), but who takes it for one must not get past what a narrower route asks.
+      if (other !== undefined && routes.outranks(context, other, route)) {
+        throw refuse('The path leads to a narrower route once its slashes are decoded and joined.');
       }
       context.route = route;
     } catch (error) {

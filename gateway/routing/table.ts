@@ -85,16 +85,17 @@ export class RouteTable<R extends TableEntry> {
     throw new WeirError('ROUTE_NOT_FOUND');
   }
 
-  /** The route that the request would take with this path instead of its own; undefined where it would take none. */
-  wouldMatch(context: RequestContext, path: string): R | undefined {
+  /** Whether the request would, with this path instead of its own, take a route that goes before `route`. */
+  outranks(context: RequestContext, path: string, route: R): boolean {
     const method = effectiveMethod(context);
-    return this.#candidates(path).find(
+    const found = this.#candidates(path).find(
       ({ criteria }) =>
         criteria.methods?.has(method) !== false &&
         criteria.pattern.match(path) &&
         hostMatches(criteria.host, context.host) &&
         conditionsMatch(criteria, context),
     );
+    return found !== undefined && this.routes.indexOf(found) < this.routes.indexOf(route);
   }
 
   #candidates(path: string): readonly R[] {

@@ -80,7 +80,13 @@ export function writeB3(headers: Headers, traceId: string, spanId: string, sampl
 }
 
 /** Writes the `b3` header. */
-export function writeSingleB3(headers: Headers, traceId: string, spanId: string, sampled: boolean, debug: boolean): void {
+export function writeSingleB3(
+  headers: Headers,
+  traceId: string,
+  spanId: string,
+  sampled: boolean,
+  debug: boolean,
+): void {
   headers.b3 = `${traceId}-${spanId}-${debug ? 'd' : sampled ? '1' : '0'}`;
 }
 

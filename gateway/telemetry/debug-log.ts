@@ -122,7 +122,7 @@ export function debugAnswer(debug: DebugLog, context: RequestContext, durationMs
       error: errorCode,
       calls: calls.total,
       ms: durationMs,
-      headers: reply.headers,
+      headers: reply.sent ?? reply.headers,
     },
     'debug answer',
   );

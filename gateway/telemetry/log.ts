@@ -47,7 +47,10 @@ export interface Lines {
 /** @param worker the number of this process among those that share stdout */
 export function createLines(
   { log, serviceName }: TelemetrySettings,
-  { destination: given, worker }: { readonly destination?: DestinationStream | undefined; readonly worker?: number | undefined },
+  {
+    destination: given,
+    worker,
+  }: { readonly destination?: DestinationStream | undefined; readonly worker?: number | undefined },
 ): Lines {
   const stream = given ?? stdout(worker !== undefined);
   const base = { service: serviceName, pid: process.pid, ...(worker !== undefined && { worker }) };

@@ -1,7 +1,9 @@
 import type { Across, Attributes, Counter, Family, Gauge, Histogram, InstrumentOptions, Meter } from '#core/meter.ts';
 
 /** Seconds; the buckets that the HTTP semantic conventions advise for `http.server.request.duration`. */
-export const durationBounds: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+export const durationBounds: readonly number[] = [
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+];
 
 /** OpenTelemetry's default: series of one family, the one for what overflows among them. */
 const defaultMaxSeries = 2000;
@@ -201,11 +203,7 @@ class HistogramFamily implements Family<HistogramSeries> {
   readonly #bounds: readonly number[];
   readonly #series: SeriesMap<HistogramSeries>;
 
-  constructor(
-    name: string,
-    options: InstrumentOptions & { readonly bounds?: readonly number[] },
-    maxSeries: number,
-  ) {
+  constructor(name: string, options: InstrumentOptions & { readonly bounds?: readonly number[] }, maxSeries: number) {
     const { bounds = durationBounds } = options;
     this.#facts = factsOf(name, options, 'histogram');
     this.#bounds = bounds;

@@ -63,7 +63,9 @@ function watchEventLoop(meter: Meter, windowMs: number): () => void {
     ['nodejs.eventloop.utilization', '1', 'Share of the last window in which the event loop was busy.', 'utilization'],
   ] as const;
   for (const [name, unit, description, key] of gauges) {
-    meter.observe(name, { unit, description, kind: 'gauge', across: 'each' }, (report) => report((lastWindow ?? measure())[key], {}));
+    meter.observe(name, { unit, description, kind: 'gauge', across: 'each' }, (report) =>
+      report((lastWindow ?? measure())[key], {}),
+    );
   }
   return () => {
     clearInterval(timer);
@@ -105,8 +107,10 @@ function observeProcess(meter: Meter): void {
     { unit: 'By', description: 'Physical memory of the process.', kind: 'gauge', across: 'each' },
     (report) => report(process.memoryUsage.rss(), {}),
   );
-  meter.observe('process.uptime', { unit: 's', description: 'Since the process started.', kind: 'gauge', across: 'each' }, (report) =>
-    report(process.uptime(), {}),
+  meter.observe(
+    'process.uptime',
+    { unit: 's', description: 'Since the process started.', kind: 'gauge', across: 'each' },
+    (report) => report(process.uptime(), {}),
   );
 }
 

@@ -18,7 +18,8 @@ export function parseTracestate(value: Headers[string]): string | undefined {
     if (members.length === maxMembers || !isMember(member)) return undefined;
     members.push(member);
   }
-  return members.length === 0 ? undefined : shorten(members);
+  // One member may be too long by itself.
+  return shorten(members) || undefined;
 }
 
 /** §3.3.3.1: whole members go, those above 128 characters first, then from the end. */

@@ -6,6 +6,7 @@ import type { Upstream } from '#upstreams/upstream.ts';
 import { ApiKeys } from './api-keys/api-keys.ts';
 import { IssuedKeys } from './api-keys/issued-keys.ts';
 import type { Verifiers } from './authenticate.ts';
+import { Certificates } from './certificates.ts';
 import { Consumers } from './consumers.ts';
 import { Failures } from './failures.ts';
 import { Introspection } from './introspection.ts';
@@ -61,12 +62,14 @@ export class Auth {
     const kinds = new Set<CredentialKind>();
     if (issuers.length > 0) kinds.add('jwt');
     if (introspection) kinds.add('introspection');
+    if (settings.mtls) kinds.add('mtls');
     if (this.issuedKeys || consumers.some(({ keys }) => keys.length > 0)) kinds.add('apiKey');
     this.verifiers = {
       kinds,
       keyHeader: settings.apiKeys.header,
       apiKeys: new ApiKeys(known, this.issuedKeys, clock),
       introspection,
+      certificates: settings.mtls && new Certificates(settings.mtls, known, clock),
       failures: this.#failures,
       sessions: this.sessions,
       tokens: new Tokens(issuers, known, settings, surroundings.clock),

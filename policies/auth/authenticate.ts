@@ -1,9 +1,11 @@
+import type { ClientCertificate } from '#core/client-certificate.ts';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { CredentialKind } from '#core/identity.ts';
 import type { Policy } from '#core/policy.ts';
 import type { ApiKeys } from './api-keys/api-keys.ts';
 import { prefixOf } from './api-keys/format.ts';
+import type { Certificates } from './certificates.ts';
 import { unauthenticated } from './challenge.ts';
 import { credentialsOf, type Shown } from './credentials.ts';
 import type { Failures } from './failures.ts';
@@ -21,6 +23,7 @@ export interface Verifiers {
   readonly apiKeys: ApiKeys;
   readonly tokens: Tokens;
   readonly introspection: Introspection | undefined;
+  readonly certificates: Certificates | undefined;
   readonly failures: Failures;
   readonly sessions: Sessions;
 }
@@ -35,10 +38,25 @@ export function authenticate(verifiers: Verifiers): Policy {
     context.withheld = verifiers.keyHeader;
     if (requirement.mode === 'none') return;
     const shown = credentialsOf(context.headers, verifiers.keyHeader, verifiers.kinds, requirement);
-    if (shown.length === 0) return;
+    if (shown.length === 0) {
+      if (context.clientCertificate) byCertificate(verifiers, context.clientCertificate, context);
+      return;
+    }
     if (shown.length === 1) return one(verifiers, shown[0]!, context);
     return all(verifiers, shown, context);
   };
+}
+
+/** A certificate beside a token only binds it; alone, it is the credential. */
+function byCertificate(verifiers: Verifiers, certificate: ClientCertificate, context: RequestContext): void {
+  const { certificates } = verifiers;
+  const { accept: accepted } = context.route!.requirement;
+  if (!certificates || (accepted && !accepted.has('mtls'))) return;
+  try {
+    accept(certificates.verify(certificate), verifiers, context);
+  } catch (error) {
+    throw error instanceof InvalidCredential ? refusal(error, context) : error;
+  }
 }
 
 /** What nearly every request shows; one that is known already is not waited for. */
@@ -49,10 +67,9 @@ function one(verifiers: Verifiers, shown: Shown, context: RequestContext): void 
       accept(principal, verifiers, context);
       return;
     }
-    return principal.then(
-      (found) => accept(found, verifiers, context),
-      (error: unknown) => refuse(error, verifiers, [shown], context),
-    );
+    return principal
+      .then((found) => accept(found, verifiers, context))
+      .catch((error: unknown) => refuse(error, verifiers, [shown], context));
   } catch (error) {
     return refuse(error, verifiers, [shown], context);
   }
@@ -71,6 +88,9 @@ async function all(verifiers: Verifiers, shown: readonly Shown[], context: Reque
 }
 
 function accept(principal: Principal, { sessions }: Verifiers, context: RequestContext): void {
+  const { boundTo } = principal;
+  if (boundTo !== undefined && boundTo !== context.clientCertificate?.thumbprint)
+    throw new InvalidCredential('it is bound to a certificate that was not shown');
   context.identity = principal.identity;
   sessions.enter(context, principal);
 }
@@ -90,14 +110,18 @@ function refuse(
   thrown: unknown,
   { failures }: Verifiers,
   shown: readonly Shown[],
-  { clientIp, route }: RequestContext,
+  context: RequestContext,
 ): Promise<never> {
   if (!(thrown instanceof InvalidCredential)) throw thrown;
-  const error = unauthenticated(route!.requirement, `The credential is refused: ${thrown.message}.`);
+  const error = refusal(thrown, context);
   const key = shown.find(({ kind }) => kind === 'apiKey');
-  const delay = failures.note(clientIp, key && prefixOf(key.text));
+  const delay = failures.note(context.clientIp, key && prefixOf(key.text));
   if (!delay) throw error;
   return delay.then(() => {
     throw error;
   });
+}
+
+function refusal({ message }: InvalidCredential, { route }: RequestContext): WeirError {
+  return unauthenticated(route!.requirement, `The credential is refused: ${message}.`);
 }

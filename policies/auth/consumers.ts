@@ -8,12 +8,24 @@ const defaultTier = 'default';
 /** The consumers that the file names, and what it says of them. Others are known by their tokens alone. */
 export class Consumers {
   readonly #byId: ReadonlyMap<string, ConsumerSettings>;
+  readonly #byCertificate: ReadonlyMap<string, ConsumerSettings>;
   /** By hash of a key, as the file writes it. */
   readonly #byKey: ReadonlyMap<string, ConsumerSettings>;
 
   constructor(settings: readonly ConsumerSettings[]) {
     this.#byId = new Map(settings.map((consumer) => [consumer.id, consumer]));
+    this.#byCertificate = new Map(
+      settings.flatMap((consumer) => consumer.certificates.map((fingerprint) => [fingerprint, consumer])),
+    );
     this.#byKey = new Map(settings.flatMap((consumer) => consumer.keys.map((key) => [key, consumer])));
+  }
+
+  named(id: string): ConsumerSettings | undefined {
+    return this.#byId.get(id);
+  }
+
+  withCertificate(fingerprint: string): ConsumerSettings | undefined {
+    return this.#byCertificate.get(fingerprint);
   }
 
   withKey(hash: string): ConsumerSettings | undefined {

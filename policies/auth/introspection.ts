@@ -7,7 +7,7 @@ import type { Upstream } from '#upstreams/upstream.ts';
 import type { Consumers } from './consumers.ts';
 import { InvalidCredential } from './invalid-credential.ts';
 import { readClaims } from './jwt/claims.ts';
-import type { Principal } from './principal.ts';
+import { bindingOf, type Principal } from './principal.ts';
 import type { IntrospectionSettings } from './settings.ts';
 
 /** What the server said of a token: who shows it, or that it is no good. */
@@ -99,7 +99,7 @@ export class Introspection {
     const identity = this.#consumers.identityOf(consumer, rest, { credential: 'introspection', claims, expiresMs });
     // Asked again while a connection lives on it, at most once in `ttl`.
     const holds = async () => this.#isActive(token);
-    return { principal: { identity, holds }, untilMs: Math.min(now + ttl, expiresMs) };
+    return { principal: { identity, holds, boundTo: bindingOf(claims) }, untilMs: Math.min(now + ttl, expiresMs) };
   }
 
   async #isActive(token: string): Promise<boolean> {

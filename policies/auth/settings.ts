@@ -113,6 +113,18 @@ export const authSchema = z.strictObject({
   introspection: introspectionSchema
     .optional()
     .describe('Opaque bearer tokens: the authorization server is asked about each (RFC 7662).'),
+  mtls: z
+    .strictObject({
+      subject: z
+        .enum(['CN', 'dns', 'uri', 'email', 'fingerprint'])
+        .default('CN')
+        .describe(
+          "Where a client certificate names its consumer: its subject's CN, its one alternative name of a kind, or " +
+            'nowhere but in the `certificates` of `consumers`, which always count.',
+        ),
+    })
+    .optional()
+    .describe('Client certificates as credentials; needs `listen.tls.clientCa`.'),
   failures: z
     .strictObject({
       free: count(0, 1_000_000).default(5).describe('Refused credentials of one address that are taken for mistakes.'),
@@ -143,6 +155,16 @@ const consumerSchema = z.strictObject({
   tier: name().optional().describe('Its tier; what a token says of it counts only where this is left out.'),
   roles: z.array(z.string().min(1)).default([]).describe('Roles it has besides those of a token.'),
   scopes: z.array(z.string().min(1)).default([]).describe('Scopes of its API keys.'),
+  certificates: z
+    .array(
+      z
+        .string()
+        .transform((text) => text.replaceAll(':', '').toLowerCase())
+        .refine((text) => /^[0-9a-f]{64}$/.test(text), { error: 'write the SHA-256 fingerprint: 64 hex digits' }),
+    )
+    .max(32)
+    .default([])
+    .describe('SHA-256 fingerprints of its client certificates.'),
   keys: z.array(hash).max(32).default([]).describe('Hashes of its API keys.'),
 });
 

@@ -20,6 +20,14 @@ interface Extent {
   fields: number;
 }
 
+/** The phase of a document: {@link checkDocument}, which finds out on the way whether fragments spread themselves. */
+export function limitDocument(
+  draft: { readonly document: DocumentNode; cyclic: boolean },
+  { settings }: { readonly settings: DocumentLimits },
+): void {
+  draft.cyclic = checkDocument(draft.document, settings).cyclic;
+}
+
 /**
  * Measures every operation of a document before it is validated, since what it measures bounds the cost of validation.
  * Introspection is answered from memory and has a limit of its own in validation, so what is below `__schema` and

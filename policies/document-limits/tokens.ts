@@ -8,6 +8,14 @@ import type { DocumentLimits } from './settings.ts';
  */
 const maxNesting = 256;
 
+/** The phase of a document: {@link checkTokens}, whose count the document keeps. */
+export function countTokens(
+  draft: { readonly source: Source; tokens: number },
+  { settings }: { readonly settings: DocumentLimits },
+): void {
+  draft.tokens = checkTokens(draft.source, settings);
+}
+
 /**
  * Reads the tokens of a document, without parsing it, and stops at the first one that is beyond a limit: a parser that
  * has been fed a bomb is too late to refuse it.

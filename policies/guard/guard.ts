@@ -47,7 +47,8 @@ export function guard(context: RequestContext): void {
 
 function checkTarget({ target, path }: RequestContext): void {
   // RFC 9112 §3.2: only origin form is served; absolute form was reduced to it on arrival, where it is one of this server.
-  if (target.charCodeAt(0) !== slash) throw refuse('The request target is neither a path nor an http URI of this server.');
+  if (target.charCodeAt(0) !== slash)
+    throw refuse('The request target is neither a path nor an http URI of this server.');
   if (target.includes('#')) throw refuse('The request target has a fragment.');
   const problem = pathProblem(path);
   if (problem !== undefined) throw refuse(problem);

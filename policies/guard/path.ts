@@ -92,7 +92,7 @@ function climbs(path: string): boolean {
 
 /**
  * The path as a service may read it that decodes slashes, takes several for one, or cuts off what stands behind a semicolon.
- * It may be passed on as it was sent, but not along a route that this reading of it would not take.
+ * It may be passed on as it was sent, but not past a narrower route that this reading of it would take.
  * @returns undefined when it is the same
  */
 export function otherReading(path: string): string | undefined {

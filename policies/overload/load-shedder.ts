@@ -1,6 +1,8 @@
 import { criticalities, type Criticality } from '#core/criticality.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Counter, Meter } from '#core/meter.ts';
+import { Backlog } from './backlog.ts';
+import type { EventLoopLook } from './event-loop.ts';
 import { Pressure } from './pressure.ts';
 
 export interface LoadLimits {
@@ -15,6 +17,13 @@ type ShedReason = 'in_flight' | 'event_loop';
 
 /** Of `maxInFlight`, what each class may fill: the rest is kept for those before it. */
 const shareOfPlaces: Readonly<Record<Criticality, number>> = { critical: 1, default: 0.9, sheddable: 0.7 };
+const shares = criticalities.map((criticality) => shareOfPlaces[criticality]);
+
+/**
+ * A flood is there within a moment, and the share is brought down over many: meanwhile no class is let in any more at so
+ * many times the bound of the lag.
+ */
+const steep: readonly number[] = [2, 1.5, 1];
 
 /** So few are always served: however slow they make the event loop, refusing more would leave it with nothing to do. */
 const minInFlight = 2;
@@ -31,20 +40,27 @@ const maxRetryAfterS = 10;
  * the same requests and samples in the same order are decided alike.
  */
 export class LoadShedder {
-  /** Requests under way in this process, and operations on WebSockets and in batches; who takes a place counts it here. */
-  inFlight = 0;
   readonly maxInFlight: number;
   readonly #places: readonly number[];
   readonly #pressure: Pressure;
   readonly #classes = criticalities.map(() => new ClassLoad());
   readonly #counters: Readonly<Record<ShedReason, readonly Counter[]>>;
   readonly #overflow: Counter;
+  readonly #backlog = new Backlog();
+  #inFlight = 0;
+  /** Since the last look. */
+  #ended = 0;
+  #refused = 0;
+  readonly #maxLagMs: number;
+  /** What a flood may fill before the share that is let in has been brought down. */
+  #workable = Number.POSITIVE_INFINITY;
   #lagMs = 0;
   #refusals = 0;
 
   constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter) {
     this.maxInFlight = maxInFlight;
-    this.#places = criticalities.map((criticality) => Math.ceil(maxInFlight * shareOfPlaces[criticality]));
+    this.#maxLagMs = maxEventLoopLag;
+    this.#places = shares.map((share) => Math.ceil(maxInFlight * share));
     this.#pressure = new Pressure(maxEventLoopLag);
     const shed = meter.counter('weir.shed', {
       unit: '{request}',
@@ -67,7 +83,7 @@ export class LoadShedder {
     );
     meter.observe(
       'weir.event_loop.lag',
-      { kind: 'gauge', unit: 's', description: 'How late the event loop ran at the last look, twenty times a second.' },
+      { kind: 'gauge', unit: 's', description: 'How far the event loop lags behind what is in flight.' },
       (report) => report(this.#lagMs / 1_000, {}),
     );
   }
@@ -82,14 +98,29 @@ export class LoadShedder {
     return this.#pressure.share;
   }
 
+  /** Requests under way in this process, and operations on WebSockets and in batches. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Counts one more; whoever calls this calls {@link leave} when it has ended, however that was. */
+  enter(): void {
+    this.#inFlight++;
+  }
+
+  leave(): void {
+    this.#inFlight--;
+    this.#ended++;
+  }
+
   /** Not all that comes in is let through. */
   get shedding(): boolean {
-    return this.#pressure.share < 1 || this.inFlight > this.#places.at(-1)!;
+    return this.#pressure.share < 1 || this.#inFlight > this.#places.at(-1)!;
   }
 
   /** There is no place for one more, whoever it is. */
   get full(): boolean {
-    return this.inFlight >= this.maxInFlight;
+    return this.#inFlight >= this.maxInFlight;
   }
 
   /**
@@ -109,17 +140,24 @@ export class LoadShedder {
     const rank = criticalities.indexOf(criticality);
     const own = this.#classes[rank]!;
     own.arrived++;
-    if (this.inFlight > this.#places[rank]!) this.#refuse(rank, 'in_flight');
-    if (own.share < 1 && this.inFlight > minInFlight && !own.next()) this.#refuse(rank, 'event_loop');
+    if (this.#inFlight > this.#places[rank]!) this.#refuse(rank, 'in_flight');
+    if (this.#inFlight <= minInFlight) return;
+    if (this.#inFlight > this.#workable * steep[rank]!) this.#refuse(rank, 'event_loop');
+    if (own.share < 1 && !own.next()) this.#refuse(rank, 'event_loop');
   }
 
-  /** Takes a look at the event loop. @param elapsedMs since the one before */
-  sample(lagMs: number, elapsedMs: number): void {
-    this.#lagMs = lagMs;
-    this.#pressure.sample(lagMs, elapsedMs);
+  /** Takes note of the event loop, some twenty times a second. */
+  look({ lagMs, elapsedMs, utilization }: EventLoopLook): void {
+    // What was refused has ended too, and took next to nothing.
+    this.#backlog.look(Math.max(0, this.#ended - this.#refused), elapsedMs, utilization);
+    this.#ended = 0;
+    this.#refused = 0;
+    this.#lagMs = Math.max(lagMs * utilization, this.#backlog.of(this.#inFlight, this.#pressure.mostMs));
+    this.#pressure.look(this.#lagMs, elapsedMs);
     const kept = Math.exp(-elapsedMs / memoryMs);
     let total = 0;
     for (const own of this.#classes) total += own.weigh(kept);
+    this.#workable = this.#backlog.within(this.#maxLagMs);
     const { share } = this.#pressure;
     // What may come in is dealt out from the most critical down.
     let left = total * share;
@@ -128,6 +166,7 @@ export class LoadShedder {
 
   #refuse(rank: number, reason: ShedReason): never {
     this.#counters[reason][rank]!.add(1);
+    this.#refused++;
     throw overloaded(this.#retryAfterS());
   }
 

@@ -8,20 +8,24 @@
 const integralPerS = 0.5;
 /** Of the proportional part: what a lag of twice the bound takes off at once, and gives back when it is gone. */
 const proportional = 1;
-/** A stall counts as no more than so many times the bound above it: how long it lasted says little of how many came. */
+/** More above the bound than so many times the bound counts no further: how long a stall was says little of how many came. */
 const maxExcess = 2;
 /** The least share; from here it is back at a half within a quarter of a minute. */
 const minLog = Math.log(0.001);
-/** A timer that was late says nothing of the time before it was due. */
+/** A look that was late says nothing of the time before it was due. */
 const maxStepMs = 1_000;
-/** Samples in a row above the bound before anything is refused: one alone is a collection of garbage or a lone stall. */
-const patience = 2;
+/**
+ * How long the lag may be at twice the bound before anything is refused, or half as long at three times: a collection of
+ * garbage, a lone stall or a burst is no overload. Time below the bound gives it back.
+ */
+const patienceMs = 500;
 
 export class Pressure {
   readonly #maxLagMs: number;
   /** The integral part of the share's logarithm; 0 lets all through. */
   #integral = 0;
   #share = 1;
+  /** Milliseconds above the bound, each as often as it was above. */
   #above = 0;
 
   constructor(maxLagMs: number) {
@@ -33,13 +37,20 @@ export class Pressure {
     return this.#share;
   }
 
-  /** @param elapsedMs since the sample before */
-  sample(lagMs: number, elapsedMs: number): void {
+  /** The lag from which on more makes no difference. */
+  get mostMs(): number {
+    return this.#maxLagMs * (1 + maxExcess);
+  }
+
+  /** @param elapsedMs since the look before */
+  look(lagMs: number, elapsedMs: number): void {
     const excess = Math.min(lagMs / this.#maxLagMs - 1, maxExcess);
-    this.#above = excess > 0 ? this.#above + 1 : 0;
-    if (this.#share === 1 && this.#above < patience) return;
-    const step = integralPerS * excess * (Math.min(elapsedMs, maxStepMs) / 1_000);
-    this.#integral = between(minLog, this.#integral - step, 0);
+    const stepMs = Math.min(elapsedMs, maxStepMs);
+    // The first look above the bound says nothing of the time before it.
+    const first = excess > 0 && this.#above === 0;
+    this.#above = first ? 1 : between(0, this.#above + stepMs * excess, patienceMs);
+    if (this.#share === 1 && this.#above < patienceMs) return;
+    this.#integral = between(minLog, this.#integral - integralPerS * excess * (stepMs / 1_000), 0);
     this.#share = Math.exp(between(minLog, this.#integral - proportional * excess, 0));
   }
 }

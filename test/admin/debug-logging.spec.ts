@@ -86,7 +86,12 @@ describe('Debug logging', () => {
     expect(line('attempt answered')).toMatchObject({ status: 200, ms: expect.any(Number) as number });
     expect(line('breaker')).toMatchObject({ upstream: 'things', verdict: 'success', state: 'closed' });
     expect(line('upstream call')).toMatchObject({ status: 200, path: '/things/a?page=2' });
-    expect(line('debug answer')).toMatchObject({ route: 'things', status: 200, calls: 1 });
+    expect(line('debug answer')).toMatchObject({
+      route: 'things',
+      status: 200,
+      calls: 1,
+      headers: { 'x-request-id': 'seen', 'x-plain': 'shown', 'set-cookie': '[redacted]' },
+    });
   });
 
   test('shows nothing of other routes, and nothing at all when nothing is asked for', async () => {

@@ -99,6 +99,36 @@ describe('weir reload', () => {
     expect((await weir('status')).status).toBe(0);
   });
 
+  test('goes on holding what is held by name, also what leaves with one file and comes back with another', async () => {
+    const other = await startUpstream((_request, response) => void response.end('ok'));
+    const endpoints = (...urls: readonly string[]) => write('/first', { upstreams: { things: { endpoints: urls } } });
+    endpoints(service.url, other.url);
+    await weir('reload');
+    await weir('endpoint', other.url, 'drain');
+    endpoints(service.url);
+    await weir('reload');
+    endpoints(service.url, other.url);
+    await weir('reload');
+    const states = (await gateway.control.upstreams())[0]!.endpoints.map(({ state }) => state);
+    expect(states).toEqual(['up', 'drained']);
+    for (let call = 0; call < 4; call++) expect(await status('/first')).toBe(200);
+    expect(other.requests).toEqual([]);
+    await other.close();
+  });
+
+  test('holds an upstream that is new by the name of one that was held', async () => {
+    await weir('upstream', 'things', 'open');
+    write('/first', {
+      upstreams: { renamed: { endpoints: [service.url] } },
+      routes: [{ path: '/first', upstream: 'renamed' }],
+    });
+    await weir('reload');
+    expect(await status('/first')).toBe(200);
+    write('/first');
+    await weir('reload');
+    expect(await status('/first')).toBe(503);
+  });
+
   test('is written down with who and why', async () => {
     await weir('reload', '--by', 'anna', '--reason', 'new route');
     await weir('rollback', '--by', 'ben');

@@ -10,7 +10,7 @@ import { startStage, type Stage } from './hostile.ts';
  * and path; WEIR_FUZZ_SEED repeats it, and WEIR_FUZZ_MS looks for longer.
  */
 const { WEIR_FUZZ_SEED: seed, WEIR_FUZZ_MS: limitMs = '4000' } = process.env;
-const settings: fc.Parameters = {
+const settings = {
   numRuns: 1_000_000,
   interruptAfterTimeLimit: Number(limitMs),
   ...(seed !== undefined && { seed: Number(seed) }),
@@ -42,25 +42,115 @@ const target = fc.oneof(
   { weight: 2, arbitrary: path.map((rest) => `/p${rest}`) },
   { weight: 1, arbitrary: path },
   { weight: 1, arbitrary: hostile(12) },
-  { weight: 1, arbitrary: fc.tuple(pick('http://', 'https://', 'HTTP://', 'ftp://', '//'), hostile(4), path).map((all) => all.join('')) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(pick('http://', 'https://', 'HTTP://', 'ftp://', '//'), hostile(4), path)
+      .map((all) => all.join('')),
+  },
 );
 
 const names = pick(
-  ...['Host', 'host', 'Content-Length', 'Transfer-Encoding', 'Connection', 'Upgrade', 'Expect', 'TE', 'Trailer', 'Keep-Alive'],
-  ...['Proxy-Connection', 'Proxy-Authorization', 'X-Weir-Consumer', 'x-weir-tier', 'x_weir_tier', 'X-Forwarded-For', 'Forwarded'],
-  ...['X-Forwarded-Host', 'x_forwarded_for', 'Via', 'Authorization', 'Cookie', 'traceparent', 'tracestate', 'b3', 'x-b3-flags'],
-  ...['X-Request-Id', 'x-weir-deadline-ms', 'Max-Forwards', 'Accept', 'Content-Type', '__proto__', 'constructor', 'X-Any', 'HTTP2-Settings'],
+  ...[
+    'Host',
+    'host',
+    'Content-Length',
+    'Transfer-Encoding',
+    'Connection',
+    'Upgrade',
+    'Expect',
+    'TE',
+    'Trailer',
+    'Keep-Alive',
+  ],
+  ...[
+    'Proxy-Connection',
+    'Proxy-Authorization',
+    'X-Weir-Consumer',
+    'x-weir-tier',
+    'x_weir_tier',
+    'X-Forwarded-For',
+    'Forwarded',
+  ],
+  ...[
+    'X-Forwarded-Host',
+    'x_forwarded_for',
+    'Via',
+    'Authorization',
+    'Cookie',
+    'traceparent',
+    'tracestate',
+    'b3',
+    'x-b3-flags',
+  ],
+  ...[
+    'X-Request-Id',
+    'x-weir-deadline-ms',
+    'Max-Forwards',
+    'Accept',
+    'Content-Type',
+    '__proto__',
+    'constructor',
+    'X-Any',
+    'HTTP2-Settings',
+  ],
 );
 const values = fc.oneof(
   pick(
-    ...['', '0', '1', '5', '05', '+5', '5, 5', '0x5', '-1', '99999999999999999999', 'x', 'a, b', 'evil.example', 'u@h', '[::1]'],
-    ...['chunked', 'gzip, chunked', 'chunked, chunked', 'identity', 'CHUNKED', 'close', 'keep-alive', 'upgrade', 'websocket', 'h2c'],
-    ...['host', 'content-length, transfer-encoding', 'x-any, x-request-id', '100-continue', 'tea', 'trailers', 'gold', 'root'],
-    ...['6.6.6.6', 'for=6.6.6.6', '00-12345678901234567890123456789012-1234567890123456-01', '0', 'd', 'application/json'],
+    ...[
+      '',
+      '0',
+      '1',
+      '5',
+      '05',
+      '+5',
+      '5, 5',
+      '0x5',
+      '-1',
+      '99999999999999999999',
+      'x',
+      'a, b',
+      'evil.example',
+      'u@h',
+      '[::1]',
+    ],
+    ...[
+      'chunked',
+      'gzip, chunked',
+      'chunked, chunked',
+      'identity',
+      'CHUNKED',
+      'close',
+      'keep-alive',
+      'upgrade',
+      'websocket',
+      'h2c',
+    ],
+    ...[
+      'host',
+      'content-length, transfer-encoding',
+      'x-any, x-request-id',
+      '100-continue',
+      'tea',
+      'trailers',
+      'gold',
+      'root',
+    ],
+    ...[
+      '6.6.6.6',
+      'for=6.6.6.6',
+      '00-12345678901234567890123456789012-1234567890123456-01',
+      '0',
+      'd',
+      'application/json',
+    ],
   ),
   hostile(10),
 );
-const spelling = fc.record({ colon: often(': ', ':', ' : ', ':\t', '', ' '), eol: often('\r\n', '\n', '\r', '\r\r\n', '\r\n ', '\r\n\t') });
+const spelling = fc.record({
+  colon: often(': ', ':', ' : ', ':\t', '', ' '),
+  eol: often('\r\n', '\n', '\r', '\r\r\n', '\r\n ', '\r\n\t'),
+});
 const fieldLine = fc
   .tuple(fc.oneof({ weight: 8, arbitrary: names }, { weight: 1, arbitrary: hostile(6) }), values, spelling)
   .map(([name, value, { colon, eol }]) => name + colon + value + eol);
@@ -74,7 +164,12 @@ const content = fc.oneof(
 );
 const chunks = fc
   .array(
-    fc.record({ text: content, prefix: often('', '0', '+', '0x', ' '), extension: often('', ';a', ';a=b', ';', ' ;a', ';a="'), eol: often('\r\n', '\n', '\r', '') }),
+    fc.record({
+      text: content,
+      prefix: often('', '0', '+', '0x', ' '),
+      extension: often('', ';a', ';a=b', ';', ' ;a', ';a="'),
+      eol: often('\r\n', '\n', '\r', ''),
+    }),
     { maxLength: 3 },
   )
   .map((all) =>
@@ -83,15 +178,29 @@ const chunks = fc
       .map(({ text, prefix, extension, eol }) => `${prefix}${text.length.toString(16)}${extension}\r\n${text}${eol}`)
       .join(''),
   );
-const ending = often('0\r\n\r\n', '0\r\nX-Sum: 1\r\n\r\n', '0\r\nHost: evil\r\nContent-Length: 5\r\n\r\n', '0\n\n', '00\r\n\r\n', '');
+const ending = often(
+  '0\r\n\r\n',
+  '0\r\nX-Sum: 1\r\n\r\n',
+  '0\r\nHost: evil\r\nContent-Length: 5\r\n\r\n',
+  '0\n\n',
+  '00\r\n\r\n',
+  '',
+);
 
 /** Framing that fits its body, or does not. */
 const framed = fc.oneof(
   fc.constant({ lines: '', body: '' }),
   content.map((text) => ({ lines: `Content-Length: ${text.length}\r\n`, body: text })),
-  fc.tuple(content, fc.integer({ min: -3, max: 3 })).map(([text, off]) => ({ lines: `Content-Length: ${text.length + off}\r\n`, body: text })),
+  fc
+    .tuple(content, fc.integer({ min: -3, max: 3 }))
+    .map(([text, off]) => ({ lines: `Content-Length: ${text.length + off}\r\n`, body: text })),
   fc.tuple(chunks, ending).map(([text, end]) => ({ lines: 'Transfer-Encoding: chunked\r\n', body: text + end })),
-  fc.tuple(chunks, ending).map(([text, end]) => ({ lines: `Transfer-Encoding: chunked\r\nContent-Length: ${text.length}\r\n`, body: text + end })),
+  fc
+    .tuple(chunks, ending)
+    .map(([text, end]) => ({
+      lines: `Transfer-Encoding: chunked\r\nContent-Length: ${text.length}\r\n`,
+      body: text + end,
+    })),
 );
 
 const request = fc
@@ -119,7 +228,10 @@ const mutation = fc.record({
   length: fc.integer({ min: 1, max: 20 }),
 });
 
-function mutate(bytes: string, changes: readonly { at: number; kind: string; character: string; length: number }[]): string {
+function mutate(
+  bytes: string,
+  changes: readonly { at: number; kind: string; character: string; length: number }[],
+): string {
   let mutated = bytes;
   for (const { at, kind, character, length } of changes) {
     const index = Math.floor(at * mutated.length);
@@ -137,8 +249,14 @@ function mutate(bytes: string, changes: readonly { at: number; kind: string; cha
 const script = fc
   .record({
     requests: fc.array(request, { minLength: 1, maxLength: 3 }),
-    changes: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(mutation, { maxLength: 3 }) }),
-    pieces: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.integer({ min: 2, max: 5 }) }),
+    changes: fc.oneof(
+      { weight: 2, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.array(mutation, { maxLength: 3 }) },
+    ),
+    pieces: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(1) },
+      { weight: 1, arbitrary: fc.integer({ min: 2, max: 5 }) },
+    ),
   })
   .map(({ requests, changes, pieces }) => ({ bytes: mutate(requests.join(''), changes), pieces }));
 
@@ -154,7 +272,16 @@ async function converse(bytes: string, pieces: number): Promise<string> {
   return client.end();
 }
 
-const hopByHop = ['connection', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'te', 'trailer', 'upgrade', 'expect'];
+const hopByHop = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+];
 
 /** What must hold of every request that a service gets, whoever asked. */
 function expectSound(received: StrictRequest): void {
@@ -208,46 +335,59 @@ describe('Whatever bytes a client sends', () => {
     },
   );
 
-  test('a body stays a body: nothing in it is ever taken for a request', { timeout: Number(limitMs) + 30_000 }, async () => {
-    const decoy = 'GET /p/decoy HTTP/1.1\r\nHost: x\r\n\r\n';
-    const filling = fc.array(fc.oneof(fc.constant(decoy), hostile(8), fc.constant('0\r\n\r\n')), { maxLength: 5 }).map((all) => all.join(''));
-    const sized = filling.map((text) => ({ text, bytes: `Content-Length: ${text.length}\r\n\r\n${text}` }));
-    const inChunks = fc.array(filling, { maxLength: 3 }).map((parts) => ({
-      text: parts.join(''),
-      bytes: `Transfer-Encoding: chunked\r\n\r\n${parts
-        .filter((part) => part !== '')
-        .map((part) => `${part.length.toString(16)}\r\n${part}\r\n`)
-        .join('')}0\r\n\r\n`,
-    }));
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.record({ framing: fc.oneof(sized, inChunks), to: pick('/p/real', '/none', '/p/../x') }), { minLength: 1, maxLength: 4 }),
-        fc.integer({ min: 1, max: 6 }),
-        async (all, pieces) => {
-          const { requests } = stage.service;
-          const before = requests.length;
-          const bytes = all.map(({ framing, to }) => `POST ${to} HTTP/1.1\r\nHost: x\r\n${framing.bytes}`).join('');
-          const answers = readAnswers(await converse(bytes, pieces));
-          const refused = all.findIndex(({ to }) => to === '/p/../x');
-          const served = refused < 0 ? all : all.slice(0, refused);
-          expect(answers.map(({ status }) => status)).toEqual([
-            ...served.map(({ to }) => (to === '/none' ? 404 : 200)),
-            ...(refused < 0 ? [] : [400]),
-          ]);
-          expect(requests.slice(before).map(({ target: url, body }) => [url, body])).toEqual(
-            served.filter(({ to }) => to === '/p/real').map(({ framing: { text } }) => ['/p/real', text]),
-          );
-        },
-      ),
-      { ...settings, interruptAfterTimeLimit: Number(limitMs) / 2 },
-    );
-  });
+  test(
+    'a body stays a body: nothing in it is ever taken for a request',
+    { timeout: Number(limitMs) + 30_000 },
+    async () => {
+      const decoy = 'GET /p/decoy HTTP/1.1\r\nHost: x\r\n\r\n';
+      const filling = fc
+        .array(fc.oneof(fc.constant(decoy), hostile(8), fc.constant('0\r\n\r\n')), { maxLength: 5 })
+        .map((all) => all.join(''));
+      const sized = filling.map((text) => ({ text, bytes: `Content-Length: ${text.length}\r\n\r\n${text}` }));
+      const inChunks = fc.array(filling, { maxLength: 3 }).map((parts) => ({
+        text: parts.join(''),
+        bytes: `Transfer-Encoding: chunked\r\n\r\n${parts
+          .filter((part) => part !== '')
+          .map((part) => `${part.length.toString(16)}\r\n${part}\r\n`)
+          .join('')}0\r\n\r\n`,
+      }));
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.record({ framing: fc.oneof(sized, inChunks), to: pick('/p/real', '/none', '/p/../x') }), {
+            minLength: 1,
+            maxLength: 4,
+          }),
+          fc.integer({ min: 1, max: 6 }),
+          async (all, pieces) => {
+            const { requests } = stage.service;
+            const before = requests.length;
+            const bytes = all.map(({ framing, to }) => `POST ${to} HTTP/1.1\r\nHost: x\r\n${framing.bytes}`).join('');
+            const answers = readAnswers(await converse(bytes, pieces));
+            const refused = all.findIndex(({ to }) => to === '/p/../x');
+            const served = refused < 0 ? all : all.slice(0, refused);
+            expect(answers.map(({ status }) => status)).toEqual([
+              ...served.map(({ to }) => (to === '/none' ? 404 : 200)),
+              ...(refused < 0 ? [] : [400]),
+            ]);
+            expect(requests.slice(before).map(({ target: url, body }) => [url, body])).toEqual(
+              served.filter(({ to }) => to === '/p/real').map(({ framing: { text } }) => ['/p/real', text]),
+            );
+          },
+        ),
+        { ...settings, interruptAfterTimeLimit: Number(limitMs) / 2 },
+      );
+    },
+  );
 
   test('leaves a gateway that serves as before, with nothing in flight', async () => {
     expect((await send(`${stage.gateway.url}/p/alive`)).text).toBe('ok');
     await until(async () => {
       const { text } = await send(`${stage.gateway.adminUrl}/metrics`);
-      const counts = [...text.matchAll(/^(?:http_server_active_requests|weir_server_connections|weir_upstream_active_calls)\S* (\S+)$/gm)];
+      const counts = [
+        ...text.matchAll(
+          /^(?:http_server_active_requests|weir_server_connections|weir_upstream_active_calls)\S* (\S+)$/gm,
+        ),
+      ];
       return counts.length > 0 && counts.every(([, count]) => count === '0');
     });
     expect(stage.gateway.log.filter(({ level, error }) => level === 'error' || error === 'INTERNAL')).toEqual([]);

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { normalTarget, otherReading, pathProblem } from '#policies/guard/path.ts';
+import { readAnswers } from '../support/answers.ts';
+import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { RawClient, raw, settle, until } from '../support/raw-client.ts';
+import { startRecorder, type Recorder } from '../support/recorder.ts';
 import { valuesOf } from '../support/strict-requests.ts';
 import { bytesOf, codeOf, exchange, expectRefused, startStage, type Stage } from './hostile.ts';
 
@@ -43,10 +46,14 @@ describe('A path that could be read in two ways is refused', () => {
     '/p/..?x=1',
   ])('dot segments: %s (RFC 3986 §5.2.4)', get);
 
-  test.each(['/p/%252e%252e/b', '/p/..%252fb', '/p/%252e/b', '/p/%25252e%25252e/b', '/p/a%252f..%252fb', '/p/%2e%252e/b'])(
-    'dot segments to whoever decodes twice: %s',
-    get,
-  );
+  test.each([
+    '/p/%252e%252e/b',
+    '/p/..%252fb',
+    '/p/%252e/b',
+    '/p/%25252e%25252e/b',
+    '/p/a%252f..%252fb',
+    '/p/%2e%252e/b',
+  ])('dot segments to whoever decodes twice: %s', get);
 
   test.each(['/p/..;/b', '/p/..;a=1/b', '/p/.;x/b', '/p/..%3b/b', '/p/%2e%2e;/b', '/p/..%3Bx'])(
     'dot segments to whoever cuts parameters off: %s (RFC 3986 §3.3)',
@@ -60,10 +67,17 @@ describe('A path that could be read in two ways is refused', () => {
     get,
   );
 
-  test.each(['/p/%', '/p/%zz', '/p/%2', '/p/%C3%28', '/p/%ff', '/p/%c0%ae%c0%ae/', '/p/%ed%a0%80', '/p/%u002e', '/p/%2%35'])(
-    'broken encodings: %s (RFC 3986 §2.1)',
-    get,
-  );
+  test.each([
+    '/p/%',
+    '/p/%zz',
+    '/p/%2',
+    '/p/%C3%28',
+    '/p/%ff',
+    '/p/%c0%ae%c0%ae/',
+    '/p/%ed%a0%80',
+    '/p/%u002e',
+    '/p/%2%35',
+  ])('broken encodings: %s (RFC 3986 §2.1)', get);
 
   test.each(['/p\x01b', '/p\x7fb', '/p/caf\xe9', '/p/a\tb', '/p/a b', '/p?\xe9', '/p?\x01', '/p?a\tb'])(
     'characters that no target has: %j (RFC 9112 §3.2)',
@@ -76,7 +90,16 @@ describe('A path that could be read in two ways is refused', () => {
   );
 
   test('dots that are no segments pass', async () => {
-    for (const target of ['/p/a..b', '/p/.well-known/x', '/p/...', '/p/a/.b', '/p/v1.2/x.y', '/p/a?../..', '/p/..a', '/p/a;b/..c'])
+    for (const target of [
+      '/p/a..b',
+      '/p/.well-known/x',
+      '/p/...',
+      '/p/a/.b',
+      '/p/v1.2/x.y',
+      '/p/a?../..',
+      '/p/..a',
+      '/p/a;b/..c',
+    ])
       expect(await arrivesAs(target)).toBe(target);
   });
 
@@ -86,7 +109,16 @@ describe('A path that could be read in two ways is refused', () => {
     expect(await arrivesAs('/p?%70=%2e%2e%2f')).toBe('/p?%70=%2e%2e%2f');
     const answers = await exchange(
       stage,
-      bytesOf(['POST /gr%61phql HTTP/1.1', 'Host: x', 'Connection: close', 'Content-Type: application/json', 'Content-Length: 22'], '{"query":"{ prompt }"}'),
+      bytesOf(
+        [
+          'POST /gr%61phql HTTP/1.1',
+          'Host: x',
+          'Connection: close',
+          'Content-Type: application/json',
+          'Content-Length: 22',
+        ],
+        '{"query":"{ prompt }"}',
+      ),
     );
     expect(answers[0]!.body).toContain('at once');
   });
@@ -186,7 +218,10 @@ describe('A request that could be led in two ways is refused', () => {
     ['an absolute target and a Host that is none (RFC 9112 §3.2)', ['GET http://h/p HTTP/1.1', 'Host: a/b']],
     ['a GET with a length (RFC 9110 §9.3.1)', ['GET /p HTTP/1.1', 'Host: x', 'Content-Length: 2']],
     ['a GET with chunks', ['GET /p HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked']],
-    ['a WebSocket handshake with content', ['GET /p HTTP/1.1', 'Host: x', 'Connection: upgrade', 'Upgrade: websocket', 'Content-Length: 2']],
+    [
+      'a WebSocket handshake with content',
+      ['GET /p HTTP/1.1', 'Host: x', 'Connection: upgrade', 'Upgrade: websocket', 'Content-Length: 2'],
+    ],
     ['a Max-Forwards that is no number (RFC 9110 §7.6.2)', ['OPTIONS /p HTTP/1.1', 'Host: x', 'Max-Forwards: -1']],
   ])('%s', async (_, lines) => {
     await refused(lines);
@@ -257,6 +292,67 @@ describe('A request that could be led in two ways is refused', () => {
   });
 });
 
+describe('A path that leads to one route as it stands, and to a narrower one once it is decoded', () => {
+  let service: Recorder;
+  let gateway: TestGateway;
+
+  beforeAll(async () => {
+    service = await startRecorder();
+    const route = (path: string, rest: object = {}) => ({ path, upstream: 'service', ...rest });
+    gateway = await startGateway({
+      upstreams: { service: { endpoints: [service.url] } },
+      routes: [
+        route('/v1{/*rest}'),
+        route('/v1/admin{/*rest}'),
+        route('/files/:id'),
+        route('/things/:id/parts'),
+        route('/things{/*rest}'),
+        route('/caf%C3%A9/%7Euser'),
+      ],
+    });
+  });
+
+  afterAll(async () => {
+    await gateway.stop();
+    await service.close();
+  });
+
+  const ask = async (path: string) => {
+    const [answer] = readAnswers(await raw(gateway.url, `GET ${path} HTTP/1.1`, 'Host: x', 'Connection: close'));
+    return answer!.status;
+  };
+
+  test.each(['/v1/admin%2Fkeys', '/v1//admin/keys', '/v1/%2Fadmin', '/v1/admin;x/keys', '/v1/;/admin', '/v1/admin%2f'])(
+    'is refused: %s',
+    async (path) => {
+      const before = service.bytes;
+      expect(await ask(path)).toBe(400);
+      expect(service.bytes).toBe(before);
+    },
+  );
+
+  test.each([
+    '/v1/a%2Fb',
+    '/v1/a//b',
+    '/v1/a;x=1/b',
+    '/v1/administrators',
+    '/v1/admin/a%2Fb//c;d',
+    '/files/a%2Fb',
+    '/things/a;b/parts',
+    '/things/a%2Fb/parts',
+  ])('else passes as it was sent: %s', async (path) => {
+    expect(await ask(path)).toBe(200);
+    expect(service.requests.at(-1)!.target).toBe(path);
+  });
+
+  test('spelt with more encoding than it needs is the same path, in the configuration too', async () => {
+    expect(await ask('/v1/%61dmin/keys')).toBe(200);
+    expect(service.requests.at(-1)!.target).toBe('/v1/admin/keys');
+    for (const path of ['/caf%C3%A9/~user', '/caf%C3%A9/%7Euser', '/c%61f%C3%A9/~user'])
+      expect(await ask(path)).toBe(200);
+  });
+});
+
 describe('An absolute target (RFC 9112 §3.2.2)', () => {
   const shown = () => valuesOf(stage.service.requests.at(-1)!, 'x-forwarded-host');
 
@@ -277,7 +373,10 @@ describe('An absolute target (RFC 9112 §3.2.2)', () => {
   });
 
   test("leads to the gateway's own pages too", async () => {
-    const [answer] = await exchange(stage, bytesOf(['GET http://h/docs/errors HTTP/1.1', 'Host: h', 'Connection: close']));
+    const [answer] = await exchange(
+      stage,
+      bytesOf(['GET http://h/docs/errors HTTP/1.1', 'Host: h', 'Connection: close']),
+    );
     expect([answer!.status, answer!.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
   });
 });
@@ -374,7 +473,15 @@ describe('Sizes and times of a request head', () => {
   test('names that programs have for themselves are fields like others', async () => {
     await exchange(
       stage,
-      bytesOf(['GET /p HTTP/1.1', 'Host: x', 'Connection: close', '__proto__: a', 'constructor: b', 'constructor: c', 'toString: d']),
+      bytesOf([
+        'GET /p HTTP/1.1',
+        'Host: x',
+        'Connection: close',
+        '__proto__: a',
+        'constructor: b',
+        'constructor: c',
+        'toString: d',
+      ]),
     );
     const request = stage.service.requests.at(-1)!;
     expect(valuesOf(request, 'constructor')).toEqual(['b, c']);

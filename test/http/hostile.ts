@@ -49,7 +49,10 @@ export async function expectRefused(stage: Stage, bytes: string): Promise<void> 
   const before = service.bytes;
   const answers = await exchange(stage, bytes);
   expect(answers.map(({ status }) => status)).toEqual([400]);
-  expect(answers[0]!.headers).toMatchObject({ connection: 'close', 'content-type': expect.stringContaining('json') as string });
+  expect(answers[0]!.headers).toMatchObject({
+    connection: 'close',
+    'content-type': expect.stringContaining('json') as string,
+  });
   expect(JSON.stringify(answers[0])).toContain('BAD_REQUEST');
   expect(service.bytes).toBe(before);
 }

@@ -154,7 +154,10 @@ describe('What follows a body that is refused', () => {
 describe('A body that is well framed', () => {
   async function passed(lines: readonly string[], body: string) {
     const before = stage.service.requests.length;
-    const answers = await exchange(stage, bytesOf(['POST /p HTTP/1.1', 'Host: x', 'Connection: close', ...lines], body));
+    const answers = await exchange(
+      stage,
+      bytesOf(['POST /p HTTP/1.1', 'Host: x', 'Connection: close', ...lines], body),
+    );
     expect(answers.map(({ status }) => status)).toEqual([200]);
     expect(stage.service.requests.length).toBe(before + 1);
     return stage.service.requests.at(-1)!;

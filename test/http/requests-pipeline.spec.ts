@@ -115,7 +115,11 @@ describe('Requests that do not wait for answers (RFC 9112 §9.3.2)', () => {
 
   test('run at once where they are safe, one after the other where they are not', async () => {
     const client = await connected(
-      get('/p/slow/1') + get('/p/slow/2') + post('/p/slow/3', 'a') + post('/p/slow/4', 'b') + get('/p/slow/5', 'Connection: close'),
+      get('/p/slow/1') +
+        get('/p/slow/2') +
+        post('/p/slow/3', 'a') +
+        post('/p/slow/4', 'b') +
+        get('/p/slow/5', 'Connection: close'),
     );
     expect((await answersOf(client)).map(([, body]) => body)).toEqual([
       '/p/slow/1:',
@@ -172,7 +176,9 @@ describe('A request among others that is refused', () => {
   });
 
   test('behind one that is not safe, and before others, is answered in its turn too', async () => {
-    const client = await connected(post('/p/slow', 'x') + get('/p/1') + post('/p', 'x', 'Content-Length: 2') + get('/p/2'));
+    const client = await connected(
+      post('/p/slow', 'x') + get('/p/1') + post('/p', 'x', 'Content-Length: 2') + get('/p/2'),
+    );
     expect((await answersOf(client)).map(([status]) => status)).toEqual([200, 200, 400]);
     expect(seen()).toEqual(['/p/slow', '/p/1']);
   });
@@ -240,7 +246,12 @@ describe('The end of a connection that was announced (RFC 9112 §9.6)', () => {
 
 describe('A request for another protocol that is not served', () => {
   const h2c = ['Connection: upgrade, http2-settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'];
-  const webSocket = ['Connection: upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
+  const webSocket = [
+    'Connection: upgrade',
+    'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  ];
 
   test.each([
     ['h2c', get('/p/1', ...h2c)],

@@ -198,7 +198,12 @@ const downloads = [
 ] as const;
 
 function events(body: string): string {
-  const lines = ['Host: x', 'Content-Type: application/json', 'Accept: text/event-stream', `Content-Length: ${body.length}`];
+  const lines = [
+    'Host: x',
+    'Content-Type: application/json',
+    'Accept: text/event-stream',
+    `Content-Length: ${body.length}`,
+  ];
   return `POST /graphql HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
@@ -230,6 +235,10 @@ describe('A client that does not read ends in time (listen.bodyTimeout)', () => 
 
 async function counters(): Promise<{ producedFlood: number; openSilent: number }> {
   const body = '{"query":"{ producedFlood openSilent }"}';
-  const answer = await send(`${gateway.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  const answer = await send(`${gateway.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
   return answer.json().data as { producedFlood: number; openSilent: number };
 }

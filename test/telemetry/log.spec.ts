@@ -138,7 +138,14 @@ describe('the access log', () => {
   it('has one line a request with what it was, what it cost and where it went', () => {
     start();
     const { context, line } = access({ method: 'POST', target: '/graphql?a=1', id: 'request-7' }, (request) => {
-      request.route = { name: 'graphql', door: 'graphql', path: '/graphql', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
+      request.route = {
+        name: 'graphql',
+        door: 'graphql',
+        path: '/graphql',
+        maxBodyBytes: 1,
+        bufferBytes: 1,
+        requirement: open,
+      };
       request.calls.send('orders');
       request.calls.send('orders');
       request.calls.send('users');

@@ -86,7 +86,8 @@ describe('http.server metrics', () => {
     const { method = 'GET', status = 200, errorCode, route, durationMs = 20 } = facts;
     const span = telemetry.startServerSpan({ method, headers: {}, trustedPeer: false, name: method });
     const context = endedRequest(span, { method }, { status });
-    if (route !== undefined) context.route = { name: route, door: 'rest', path: '/', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
+    if (route !== undefined)
+      context.route = { name: route, door: 'rest', path: '/', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
     context.errorCode = errorCode;
     telemetry.begun(context);
     telemetry.settled(context, durationMs);

@@ -41,6 +41,7 @@ export function endedRequest(
     peerIp: '127.0.0.1',
     clientIp: '192.0.2.7',
     forwarded: { for: '192.0.2.7', proto: 'http', host: 'api.example.com' },
+    clientCertificate: undefined,
     span,
     incoming: { length: 0, read: () => Promise.resolve(Buffer.alloc(0)) },
     reply,

@@ -175,7 +175,7 @@ describe('tracestate (Trace Context 2 §3.3)', () => {
     expect(span.traceId).toBe(traceId);
   });
 
-  it('keeps a key that comes twice: both are somebody else\'s (§3.3.1.3)', () => {
+  it("keeps a key that comes twice: both are somebody else's (§3.3.1.3)", () => {
     expect(stateOf('foo=1,bar=2,foo=3')).toBe('foo=1,bar=2,foo=3');
   });
 
@@ -201,6 +201,10 @@ describe('tracestate (Trace Context 2 §3.3)', () => {
     const long = `long=${'x'.repeat(200)}`;
     const rest = Array.from({ length: 10 }, (_, i) => `k${i}=${'y'.repeat(37)}`);
     expect(stateOf([long, ...rest].join(','))).toBe(rest.join(','));
+  });
+
+  it('of one member that is too long by itself is dropped', () => {
+    expect(stateOf(`${'k'.repeat(256)}=${'v'.repeat(256)}`)).toBeUndefined();
   });
 
   it('above 512 characters without long members loses them from the end', () => {
@@ -243,7 +247,7 @@ describe('B3', () => {
     { b3: `${traceId.slice(1)}-${parentId}-1` },
     { b3: `${traceId}-${parentId.slice(1)}-1` },
     { b3: `${traceId}-${'0'.repeat(16)}-1` },
-    { b3: `${traceId}` },
+    { b3: traceId },
     { b3: `${traceId}-${parentId}-1, ${traceId}-${parentId}-1` },
     { b3: [`${traceId}-${parentId}-1`, `${traceId}-${parentId}-1`] },
     { b3: `${traceId}-${parentId}-1-short` },
@@ -278,18 +282,19 @@ describe('B3', () => {
     }
   });
 
-  it.each<[Headers]>([[{ b3: `${traceId}-${parentId}-d` }], [{ b3: 'd' }], [{ 'x-b3-flags': '1', 'x-b3-sampled': '0' }]])(
-    'debug of a trusted peer is sent on in the place of the decision, by no W3C flag: %j',
-    (headers) => {
-      const by = tracing({ propagation: ['tracecontext', 'b3', 'b3-single'] });
-      const span = arrive(headers, { trustedPeer: true, by });
-      const written = sent(span, {}, by);
-      expect(written['x-b3-flags']).toBe('1');
-      expect(written).not.toHaveProperty('x-b3-sampled');
-      expect(written.b3).toMatch(/-d$/);
-      expect(written.traceparent).toMatch(/-0[13]$/);
-    },
-  );
+  it.each<[Headers]>([
+    [{ b3: `${traceId}-${parentId}-d` }],
+    [{ b3: 'd' }],
+    [{ 'x-b3-flags': '1', 'x-b3-sampled': '0' }],
+  ])('debug of a trusted peer is sent on in the place of the decision, by no W3C flag: %j', (headers) => {
+    const by = tracing({ propagation: ['tracecontext', 'b3', 'b3-single'] });
+    const span = arrive(headers, { trustedPeer: true, by });
+    const written = sent(span, {}, by);
+    expect(written['x-b3-flags']).toBe('1');
+    expect(written).not.toHaveProperty('x-b3-sampled');
+    expect(written.b3).toMatch(/-d$/);
+    expect(written.traceparent).toMatch(/-0[13]$/);
+  });
 
   it('debug of anybody else is not', () => {
     const by = tracing({ propagation: ['b3', 'b3-single'] });
@@ -443,7 +448,8 @@ describe.each(['buffered', 'streamed'] as const)('Over the wire, %s', (form) => 
 
   /** What the service gets of what a client sends; each line is one of the head's. */
   async function arrives(by: TestGateway, ...lines: string[]) {
-    const [method, length, body] = form === 'buffered' ? ['GET', [], ''] : ['POST', ['Content-Length: 100000'], 'x'.repeat(100_000)];
+    const [method, length, body] =
+      form === 'buffered' ? ['GET', [], ''] : ['POST', ['Content-Length: 100000'], 'x'.repeat(100_000)];
     const client = await RawClient.connect(by.url);
     client.head(`${method} /p HTTP/1.1`, 'Host: x', 'Connection: close', ...length, ...lines).write(body);
     const answer = await client.end();

@@ -106,7 +106,14 @@ describe('recorded spans', () => {
     await start({ serviceName: 'shop-gateway' });
     const span = telemetry.startServerSpan({ method: 'GET', headers: {}, trustedPeer: false, name: 'GET' });
     const context = endedRequest(span, { target: '/v1/orders/7?token=secret' }, { status: 502 });
-    context.route = { name: '/v1/orders/:id', door: 'rest', path: '/v1/orders/:id', maxBodyBytes: 1, bufferBytes: 1, requirement: open };
+    context.route = {
+      name: '/v1/orders/:id',
+      door: 'rest',
+      path: '/v1/orders/:id',
+      maxBodyBytes: 1,
+      bufferBytes: 1,
+      requirement: open,
+    };
     context.errorCode = 'UPSTREAM_UNREACHABLE';
     telemetry.settled(context, 12);
     const [exportedSpan] = await exported();

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Frames } from '#upstreams/exchange/frames.ts';
 
@@ -34,7 +34,7 @@ function pieces(bytes: Buffer, at: readonly number[]): Buffer[] {
   const places = [...new Set([0, ...at.map((cut) => cut % (bytes.length + 1)), bytes.length])].toSorted(
     (a, b) => a - b,
   );
-  return places.slice(1).map((end, index) => bytes.subarray(places[index]!, end));
+  return places.slice(1).map((end, index) => bytes.subarray(places[index], end));
 }
 
 describe('Frames of a WebSocket, followed', () => {
@@ -42,7 +42,7 @@ describe('Frames of a WebSocket, followed', () => {
     fc.assert(
       fc.property(frames, cuts, (all, at) => {
         const followed = new Frames();
-        const bytes = all.map((one) => frameOf(one.opcode, one.length, one.masked, one.wide as 0 | 2 | 8));
+        const bytes = all.map((one) => frameOf(one.opcode, one.length, one.masked, one.wide));
         const ends = new Set(bytes.map((_, index) => Buffer.concat(bytes.slice(0, index + 1)).length));
         let gone = 0;
         for (const piece of pieces(Buffer.concat(bytes), at)) {
@@ -59,7 +59,7 @@ describe('Frames of a WebSocket, followed', () => {
     fc.assert(
       fc.property(frames, cuts, fc.nat(), (all, at, from) => {
         const followed = new Frames();
-        const bytes = all.map((one) => frameOf(one.opcode, one.length, one.masked, one.wide as 0 | 2 | 8));
+        const bytes = all.map((one) => frameOf(one.opcode, one.length, one.masked, one.wide));
         const whole = Buffer.concat(bytes);
         const begun = from % whole.length;
         const ends = [0, ...bytes.map((_, index) => Buffer.concat(bytes.slice(0, index + 1)).length)];

@@ -70,6 +70,8 @@ async function front(breaker: object): Promise<void> {
   const patient = { attempts: 3, backoff: '1ms', maxBackoff: '10ms', budget };
   gateway = await startGateway(
     {
+      // Clients, services and gateway share one event loop here: that it is late says nothing of the gateway.
+      listen: { maxEventLoopLag: '1m' },
       upstreams: {
         books: { endpoints: [sick.url], attemptTimeout: '100ms', retry: patient, breaker },
         well: { endpoints: [well.url] },

@@ -22,8 +22,8 @@ second column where \`telemetry.otlp\` names one. Metrics that have nothing to s
 series, \`_bucket\`, \`_sum\` and \`_count\`. Durations are in seconds, memory is in bytes.
 
 The alerts over them are [deploy/prometheus/weir.rules.yml](../deploy/prometheus/weir.rules.yml), which \`weir alerts\` prints for
-a configuration of your own; the dashboards are in [deploy/grafana](../deploy/grafana); what to do about an alert says the
-[runbook](runbook.md).
+a configuration of your own; the dashboards are in [deploy/grafana](../deploy/grafana); the [runbook](runbook.md) says what
+to do about an alert.
 
 | Prometheus | OpenTelemetry | Kind | Labels | What it is |
 | --- | --- | --- | --- | --- |

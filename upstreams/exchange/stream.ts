@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { RequestHandler } from 'http-proxy-middleware';
-import { WeirError } from '#core/errors.ts';
+import { toWeirError, WeirError } from '#core/errors.ts';
 import type { CallHandle, ResponseSink, Send, UpstreamCall } from '#upstreams/call.ts';
 import type { Connections } from '#upstreams/transport.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
@@ -52,7 +52,7 @@ export function streamer(upstream: Upstream): Send {
 }
 
 /** Fields that Node's client reads of one answer. */
-const maxFields = 2000;
+const maxFields = 1000;
 
 class Streamed implements CallHandle, Proxied {
   readonly path: string;
@@ -199,7 +199,12 @@ class Streamed implements CallHandle, Proxied {
     });
     answer.on('error', (error) => this.onFailure(error));
     answer.on('close', () => this.#onFailure(new Error('closed before the end')));
-    this.#sink.onHead(status, answer.headers);
+    try {
+      this.#sink.onHead(status, answer.headers);
+    } catch (error) {
+      // A head that one parser lets pass and no writer does; undici bears the same.
+      this.#onFailure(toWeirError(error));
+    }
   }
 
   /** @returns the client's socket, if it is to be joined with the upstream's */

@@ -94,6 +94,7 @@ export class ApiKeys {
     return {
       identity: this.#consumers.identityOf(consumer, said, { credential: 'apiKey', claims: {}, expiresMs }),
       holds,
+      boundTo: undefined,
     };
   }
 }

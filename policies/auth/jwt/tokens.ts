@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { anonymous } from '#core/identity.ts';
 import type { Clock } from '#core/clock.ts';
-import type { Principal } from '../principal.ts';
+import { bindingOf, type Principal } from '../principal.ts';
 import { InvalidCredential } from '../invalid-credential.ts';
 import type { Consumers } from '../consumers.ts';
 import type { AuthSettings } from '../settings.ts';
@@ -56,6 +56,7 @@ export class Tokens {
         issuer.keys.refresh();
         return !key.retired;
       },
+      boundTo: bindingOf(claims),
     };
     this.#verified.add(digest, principal);
     return principal;

@@ -1,0 +1,55 @@
+/** In which what was seen counts for a third. */
+const memoryMs = 1_000;
+
+/** Share of its time that the event loop is at work, from which on what is in flight has to wait for it. */
+const busy = 0.9;
+
+/** The same of one look: it does nothing else. */
+const saturated = 0.95;
+
+/**
+ * How long the event loop would take to work off what is in flight. A loop that has more to do than it can do is not
+ * always late in its single turns, since most of what waits is not ready in any one of them; but everything that is in
+ * flight will want its time. What it will want is what others took, and it only queues for it as far as the loop is busy.
+ */
+export class Backlog {
+  /** Of the last seconds, the later the more: time at work, time, and requests that have ended. */
+  #workMs = 0;
+  #timeMs = 0;
+  #ended = 0;
+  /** Looks in a row at a loop that did nothing else. */
+  #saturated = 0;
+
+  /**
+   * @param ended since the look before
+   * @param elapsedMs since then
+   * @param utilization share of it that the event loop was at work, 0 to 1
+   */
+  look(ended: number, elapsedMs: number, utilization: number): void {
+    const kept = Math.exp(-elapsedMs / memoryMs);
+    this.#workMs = this.#workMs * kept + elapsedMs * utilization;
+    this.#timeMs = this.#timeMs * kept + elapsedMs;
+    this.#ended = this.#ended * kept + ended;
+    this.#saturated = utilization >= saturated ? this.#saturated + 1 : 0;
+  }
+
+  /**
+   * Milliseconds that so many requests would take; 0 for a loop that has time to spare.
+   * @param mostMs a greater number is of no use to the caller
+   */
+  of(inFlight: number, mostMs: number): number {
+    const queued = Math.max(0, (this.#workMs / this.#timeMs - busy) / (1 - busy));
+    // Bounded before it is weighed: a small change of how busy the loop is must not become a great one of the product.
+    return queued * Math.min(inFlight * this.#costMs, mostMs);
+  }
+
+  /** How many requests a loop that is busy now works off within `ms`; without bound for one that is not. */
+  within(ms: number): number {
+    return this.#saturated >= 2 && this.#costMs > 0 ? ms / this.#costMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Of a request; 0 as long as none has ended, for then nobody knows. */
+  get #costMs(): number {
+    return this.#ended < 1 ? 0 : this.#workMs / this.#ended;
+  }
+}

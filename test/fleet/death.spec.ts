@@ -1,0 +1,204 @@
+import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { connectAll, processOf, readyWorkers, startFleet, statusOf } from '../support/fleet.ts';
+import type { GatewayProgram } from '../support/gateway-program.ts';
+import { Load } from '../support/load.ts';
+import { isListening } from '../support/ports.ts';
+import { send, until } from '../support/raw-client.ts';
+import { startUpstream, type TestUpstream } from '../support/upstream.ts';
+
+let upstream: TestUpstream;
+let fleet: GatewayProgram;
+/** Answers that the service holds back. */
+let held: ServerResponse[] = [];
+
+beforeAll(async () => {
+  upstream = await startUpstream((request, response) => {
+    if (request.url!.startsWith('/things/slow')) held.push(response);
+    else response.end('thing');
+  });
+});
+
+beforeEach(async () => {
+  fleet = await startFleet(upstream.url);
+}, 60_000);
+
+afterEach(() => {
+  for (const response of held.splice(0)) response.destroy();
+  fleet.kill();
+});
+
+afterAll(() => upstream.close());
+
+describe('A worker that dies', { timeout: 60_000 }, () => {
+  test('loses exactly the requests that were in it, is counted, and is replaced', async () => {
+    const [victim] = await readyWorkers(fleet, 2);
+    const connected = await connectAll(fleet, 12, '/things');
+    const inIt = connected.filter(({ pid }) => pid === victim);
+    expect(inIt.length).toBeGreaterThan(0);
+    expect(inIt.length).toBeLessThan(12);
+    const answers = connected.map(async ({ client, pid }, index) => {
+      // Reads of one thing would be collapsed into one.
+      const answer = await client.request({ path: `/things/slow/${index}`, method: 'GET' }).then(
+        async ({ statusCode, body }) => `${statusCode} ${await body.text()}`,
+        () => 'lost',
+      );
+      return { pid, answer };
+    });
+    await until(() => held.length === 12);
+
+    process.kill(victim!, 'SIGKILL');
+    await fleet.logged(({ msg, pid }) => msg === 'worker died' && pid === victim);
+    // What was in it has ended at the service too.
+    await until(() => held.filter(({ destroyed }) => destroyed).length === inIt.length);
+    for (const response of held) if (!response.destroyed) response.end('held');
+    for (const { pid, answer } of await Promise.all(answers)) expect(answer).toBe(pid === victim ? 'lost' : '200 held');
+
+    const died = fleet.log.find(({ msg }) => msg === 'worker died');
+    expect(died).toMatchObject({ level: 'warn', signal: 'SIGKILL', hung: false, nextInMs: 0 });
+    await fleet.logged(({ msg }) => msg === 'worker replaced');
+    expect(await readyWorkers(fleet, 2)).not.toContain(victim);
+    expect(await fleet.metric('weir_worker_restarts_total')).toBe(1);
+    expect(await fleet.metric('weir_worker_restarts_total', `weir_worker="${String(died!.worker)}"`)).toBe(1);
+    for (const { client } of connected) await client.destroy();
+  });
+
+  test('costs each client that had a connection to it one request at the most, under load', async () => {
+    const [victim] = await readyWorkers(fleet, 2);
+    const load = new Load(fleet.url, { clients: 8, path: '/things', methods: ['GET', 'POST'] });
+    await load.more(200);
+    process.kill(victim!, 'SIGKILL');
+    await fleet.logged(({ msg, pid }) => msg === 'worker died' && pid === victim);
+    await load.more(200);
+    await readyWorkers(fleet, 2);
+    await load.more(200);
+    const sent = await load.stop();
+    const failed = load.failures;
+    const clients = new Set(failed.map(({ client }) => client));
+    expect(failed.length).toBe(clients.size);
+    for (const { client, error } of failed) {
+      expect(error).toMatch(/SocketError|ECONNRESET|EPIPE/);
+      // The one before it went over the same connection.
+      const mine = sent.filter((one) => one.client === client);
+      const before = mine[mine.findIndex(({ error: lost }) => lost !== undefined) - 1]!;
+      expect(await processOf(fleet, before.id)).toBe(victim);
+    }
+  });
+
+  test('takes nothing with it that had been counted: sums never fall', async () => {
+    const name = 'http_server_request_duration_seconds_count';
+    for (let turn = 0; turn < 20; turn++) await send(`${fleet.url}/things`);
+    await until(async () => (await fleet.metric(name)) === 20);
+    for (const pid of await readyWorkers(fleet, 2)) {
+      process.kill(pid, 'SIGKILL');
+      await fleet.logged((line) => line.msg === 'worker died' && line.pid === pid);
+      expect(await fleet.metric(name)).toBe(20);
+    }
+    await readyWorkers(fleet, 2);
+    for (let turn = 0; turn < 5; turn++) await send(`${fleet.url}/things`);
+    await until(async () => (await fleet.metric(name)) === 25);
+  });
+
+  test('and all others with it, leave a gateway that comes back to the same port', async () => {
+    const before = await readyWorkers(fleet, 2);
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    await until(async () => (await fleet.admin('/readyz')).status === 503);
+    await until(async () => (await fleet.admin('/readyz')).status === 200);
+    const after = await readyWorkers(fleet, 2);
+    expect(after.filter((pid) => before.includes(pid))).toEqual([]);
+    expect((await send(`${fleet.url}/things`)).text).toBe('thing');
+  });
+});
+
+describe('A worker that is told to go', { timeout: 60_000 }, () => {
+  test('goes when another has taken its place, and loses no request', async () => {
+    const [leaver, other] = await readyWorkers(fleet, 2);
+    const load = new Load(fleet.url, { clients: 8, path: '/things', methods: ['GET', 'POST'] });
+    const [{ client }] = (await connectAll(fleet, 8, '/things')).filter(({ pid }) => pid === leaver) as [
+      { client: { request: (options: object) => Promise<{ body: { text(): Promise<string> } }> } },
+    ];
+    const slow = client.request({ path: '/things/slow', method: 'GET' });
+    await until(() => held.length === 1);
+
+    process.kill(leaver!, 'SIGTERM');
+    await fleet.logged(({ msg }) => msg === 'worker replaced');
+    await load.more(300);
+    held[0]!.end('held');
+    expect(await (await slow).body.text()).toBe('held');
+    await until(() => !isRunning(leaver!));
+    await load.more(100);
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect(await readyWorkers(fleet, 2)).toContain(other);
+    expect(fleet.log.some(({ msg }) => msg === 'worker died')).toBe(false);
+    expect(await fleet.metric('weir_worker_restarts_total')).toBe(0);
+  });
+});
+
+describe('A worker that hangs', { timeout: 60_000 }, () => {
+  test('is left out of what operators are told, which says so, and keeps nobody waiting', async () => {
+    const [hung, other] = await readyWorkers(fleet, 2);
+    process.kill(hung!, 'SIGSTOP');
+    for (let turn = 0; turn < 3; turn++) {
+      expect((await fleet.admin('/readyz')).status).toBe(200);
+      const [things] = (await fleet.admin('/admin/upstreams')).json() as unknown as readonly { problems: string[] }[];
+      expect(things!.problems[0]).toMatch(new RegExp(`^worker \\d \\(process ${hung}\\) does not answer`));
+      const { problems, processes } = await statusOf(fleet);
+      expect(problems[0]).toContain(`process ${hung}`);
+      expect(processes.map(({ pid }) => pid)).toEqual([other]);
+      expect(await fleet.metric('weir_workers')).toBe(1);
+    }
+    // It may be handed one connection; the others are served.
+    const answers = Array.from({ length: 6 }, () => send(`${fleet.url}/things`).then(({ text }) => text));
+    let served = 0;
+    for (const answer of answers) void answer.then(() => served++, () => {});
+    await until(() => served >= 5);
+
+    process.kill(hung!, 'SIGCONT');
+    expect(await Promise.all(answers)).toEqual(Array.from({ length: 6 }, () => 'thing'));
+    await until(async () => (await statusOf(fleet)).problems.length === 0);
+    expect(await fleet.metric('weir_workers')).toBe(2);
+  });
+
+  test('does not leave a client waiting when it is killed with a connection that it was being handed', async () => {
+    const [hung] = await readyWorkers(fleet, 2);
+    process.kill(hung!, 'SIGSTOP');
+    const answers = Array.from({ length: 6 }, () =>
+      send(`${fleet.url}/things`).then(
+        ({ text }) => text,
+        () => 'lost',
+      ),
+    );
+    let ended = 0;
+    for (const answer of answers) void answer.then(() => ended++);
+    await until(() => ended >= 5);
+    process.kill(hung!, 'SIGKILL');
+    const all = await Promise.all(answers);
+    expect(all.filter((answer) => answer === 'lost').length).toBeLessThanOrEqual(1);
+    expect(all.filter((answer) => answer === 'thing').length).toBeGreaterThanOrEqual(5);
+  });
+});
+
+describe('The primary', { timeout: 60_000 }, () => {
+  test('dies, and its workers finish what they have, free the port and end', async () => {
+    const pids = await readyWorkers(fleet, 2);
+    const slow = send(`${fleet.url}/things/slow`);
+    await until(() => held.length === 1);
+    const port = Number(new URL(fleet.url).port);
+    fleet.program.signal('SIGKILL');
+    await until(async () => !(await isListening(port)));
+    held[0]!.end('held');
+    expect((await slow).text).toBe('held');
+    await until(() => pids.every((pid) => !isRunning(pid)));
+  });
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    // A process that nobody has waited for yet is over all the same.
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
