@@ -1,22 +1,31 @@
 /** `npm run bench`: see docs/benchmarks.md. Tables go to stdout and to bench/results/, progress to stderr. */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { chooseCores, describeMachine, missingTools } from './machine.ts';
+import { describeMachine, missingTools } from './machine.ts';
 import { measure, type Outcome } from './measure.ts';
 import { parseOptions, usage, type Options } from './options.ts';
-import { killAll } from './processes.ts';
 import { reportOf } from './report.ts';
-import type { Checkout, Run, Scenario } from './scenario.ts';
+import { keepResults } from './results.ts';
+import type { Checkout, Scenario } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
+import { session } from './session.ts';
+import { sick } from './sick/command.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const say = (text: string): void => console.error(text);
 
+/** Runs of their own kind, by their first argument; each returns the exit status. */
+const commands: Readonly<Record<string, (argv: readonly string[], tell: typeof say) => Promise<number>>> = { sick };
+
+async function main([name = '', ...rest]: readonly string[]): Promise<number> {
+  if (name === '' || name.startsWith('-')) return compare(name === '' ? [] : [name, ...rest]);
+  if (Object.hasOwn(commands, name)) return commands[name]!(rest, say);
+  throw new TypeError(`There is no command '${name}': there are ${Object.keys(commands).join(', ')}.`);
+}
+
 /** @returns the exit status: 0 all was measured, 1 something was not, 2 nothing could be */
-async function main(): Promise<number> {
-  const options = parseOptions(process.argv.slice(2));
+async function compare(argv: readonly string[]): Promise<number> {
+  const options = parseOptions(argv);
   if (options.help) {
     console.log(usage);
     return 0;
@@ -29,15 +38,7 @@ async function main(): Promise<number> {
     return 2;
   }
 
-  const folder = await mkdtemp(join(tmpdir(), 'weir-bench-'));
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      killAll();
-      void rm(folder, { recursive: true, force: true }).then(() => process.exit(signal === 'SIGINT' ? 130 : 143));
-    });
-  }
-  try {
-    const run: Run = { folder, cores: chooseCores(), checkouts };
+  return session(checkouts, async (run) => {
     const heading = `${describeMachine()}; ${options.rounds} rounds of ${options.seconds} s\n`;
     console.log(heading);
     const outcomes: Outcome[] = [];
@@ -49,11 +50,10 @@ async function main(): Promise<number> {
       outcomes.push(outcome);
       reports.push(report);
     }
-    await keep(options, heading, outcomes, reports);
+    const markdown = [heading, ...reports].join('\n');
+    await keepResults({ markdown, figures: figuresOf(heading, outcomes) }, options.json);
     return outcomes.every(isWhole) ? 0 : 1;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** @throws {TypeError} for a name that no scenario has */
@@ -71,15 +71,8 @@ function checkoutsOf({ against }: Options): readonly Checkout[] {
   return [own, { name: `Weir in ${basename(against)}`, folder: against }];
 }
 
-async function keep(
-  options: Options,
-  heading: string,
-  outcomes: readonly Outcome[],
-  reports: readonly string[],
-): Promise<void> {
-  const at = new Date().toISOString();
-  const figures = {
-    at,
+function figuresOf(heading: string, outcomes: readonly Outcome[]): object {
+  return {
     machine: heading.trim(),
     scenarios: outcomes.map(({ scenario, rounds, skipped, failure }) => ({
       name: scenario.name,
@@ -89,13 +82,6 @@ async function keep(
       skipped: Object.fromEntries(skipped),
     })),
   };
-  const json = `${JSON.stringify(figures, undefined, 2)}\n`;
-  const results = join(import.meta.dirname, 'results');
-  await mkdir(results, { recursive: true });
-  const name = at.replaceAll(/[:.]/g, '-');
-  await writeFile(join(results, `${name}.md`), [heading, ...reports].join('\n'));
-  await writeFile(join(results, `${name}.json`), json);
-  if (options.json !== undefined) await writeFile(options.json, json);
 }
 
 function isWhole({ rounds, skipped, failure }: Outcome): boolean {
@@ -103,7 +89,7 @@ function isWhole({ rounds, skipped, failure }: Outcome): boolean {
 }
 
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   say(error instanceof TypeError ? `${error.message}\n\n${usage}` : String((error as Error).stack));
   process.exitCode = 2;

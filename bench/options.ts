@@ -10,6 +10,8 @@ export const usage = `Usage: npm run bench -- [options]
   --against DIR     also measure the gateway of another checkout, side by side in the same rounds
   --json FILE       also write the figures there
   --help
+
+npm run bench -- sick --help     what a sick upstream costs those that are well
 `;
 
 export interface Options {
@@ -49,8 +51,9 @@ export function parseOptions(argv: readonly string[]): Options {
   };
 }
 
-function whole(name: string, given: string | undefined, fallback: number): number {
+/** @throws {TypeError} for anything but a whole number from 1 to 1000 */
+export function whole(name: string, given: string | undefined, fallback: number): number {
   const value = given === undefined ? fallback : Number(given);
-  if (Number.isInteger(value) && value >= 1 && value <= 100) return value;
-  throw new TypeError(`${name} takes a whole number from 1 to 100, not '${given}'.`);
+  if (Number.isInteger(value) && value >= 1 && value <= 1000) return value;
+  throw new TypeError(`${name} takes a whole number from 1 to 1000, not '${given}'.`);
 }

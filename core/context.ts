@@ -128,6 +128,8 @@ export class RequestContext {
   admitted = false;
   /** The gateway says to whom the answer may be shown (CORS); what an upstream says of it is dropped. */
   decidesCors = false;
+  /** The host is about to hand the connection over to another protocol. */
+  upgrading = false;
   /** It goes on without an end of its own, as WebSockets and event streams do, so it ends with its credential. */
   sustained = false;
   route: Route | undefined;

@@ -33,7 +33,8 @@ export function createDoors(graphql: GraphqlDoor | undefined, debug: DebugLog): 
       if (route instanceof RestRoute) {
         passUpgrade(context, route, request, socket, head, switched);
       } else if (route?.door === 'graphql' && graphql) {
-        switched();
+        // GraphQL says goodbye to its WebSockets itself.
+        switched(() => {});
         graphql.upgrade(context, request, socket, head);
       } else {
         throw new WeirError('UPGRADE_REFUSED', { headers: { upgrade: 'websocket' } });

@@ -42,7 +42,12 @@ export class Gateway implements Startable {
   constructor(project: Project, options: InstanceOptions = {}) {
     this.#instance = new Instance(project, options);
     this.control = new LocalControl(this.#instance, systemClock);
-    this.#admin = new AdminServer(project.loaded.config.admin, this.control, this.telemetry.log);
+    this.#admin = new AdminServer({
+      settings: project.loaded.config.admin,
+      control: this.control,
+      log: this.telemetry.log,
+      keys: this.assembly.auth.administration,
+    });
   }
 
   get project(): Project {

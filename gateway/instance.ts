@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { systemClock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { silentLogger } from '#core/log.ts';
+import { admitConnection } from '#policies/auth/connection-init.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
@@ -95,6 +96,7 @@ export class Instance {
         load: this.#load,
         refusals: telemetry.refusals,
         examples: readExamples(project.modulesDir),
+        admit: (context, payload) => admitConnection(this.#assembly.auth.verifiers, context, payload),
       });
     this.#host = new HttpHost(this.#pipeline(), {
       settings: config.listen,
@@ -155,7 +157,7 @@ export class Instance {
   }
 
   #pipeline(): Pipeline {
-    return new Pipeline(this.#assembly.stages, createDoors(this.#graphql, this.telemetry.debug));
+    return new Pipeline(this.#assembly.stages, createDoors(this.#graphql, this.telemetry.debug), this.#assembly.routes);
   }
 
   #startAssembly(): void {
@@ -187,9 +189,8 @@ export class Instance {
     this.readiness.phase = 'draining';
     this.#host.drain();
     await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
-    // Subscriptions and WebSockets say goodbye first; the host cuts off what has not left.
-    await this.#graphql?.close();
-    await this.#host.close(finishTimeoutMs);
+    // GraphQL says goodbye to its subscriptions and WebSockets itself; the host cuts off what has not left.
+    await Promise.all([this.#graphql?.close(), this.#host.close(finishTimeoutMs)]);
     this.#unwatch();
     this.readiness.phase = 'stopped';
     this.operations.stop();

@@ -43,7 +43,7 @@ export function readDemands(schema: GraphQLSchema): {
         ...ofType,
         ...read(field.astNode),
         ...interfaces.flatMap((shared) => read(shared.getFields()[field.name]?.astNode)),
-        ...ofReturned.flatMap(({ astNode, extensionASTNodes = [] }) => [astNode, ...extensionASTNodes].flatMap(read)),
+        ...ofReturned.flatMap(({ astNode, extensionASTNodes }) => [astNode, ...extensionASTNodes].flatMap(read)),
       ];
       if (found.length > 0) demands.set(`${type.name}.${field.name}`, found);
     }
@@ -66,13 +66,13 @@ export function guardFields(schema: GraphQLSchema, demands: Demands): void {
     field.resolve = (source, args, context, info) => {
       const denied = denial(demanded, context.request);
       if (denied) throw denied;
-      return resolve(source, args, context, info) as unknown;
+      return resolve(source, args, context, info);
     };
     if (!isSubscription || !subscribe) continue;
     field.subscribe = (source, args, context, info) => {
       const denied = denial(demanded, context.request);
       if (denied) throw denied;
-      return subscribe(source, args, context, info) as unknown;
+      return subscribe(source, args, context, info);
     };
   }
 }

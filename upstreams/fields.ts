@@ -1,4 +1,5 @@
 import { METHODS } from 'node:http';
+import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from '#core/duration.ts';
 import { formatSize, parseSize } from '#core/size.ts';
@@ -100,6 +101,25 @@ export function method() {
     .refine((text) => METHODS.includes(text) && text !== 'CONNECT' && text !== 'TRACE', {
       error: 'is no method that the gateway passes on; write one such as GET or POST',
     });
+}
+
+/** An address or a CIDR block, as node:net's BlockList takes it. */
+export function network() {
+  return z.string().refine(isNetwork, { error: 'write an address or a CIDR block, such as 10.0.0.0/8 or ::1' });
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  if (prefix === undefined) return true;
+  if (!/^\d{1,3}$/.test(prefix)) return false;
+  try {
+    new BlockList().addSubnet(address, Number(prefix), family === 6 ? 'ipv6' : 'ipv4');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A header's name: a token of RFC 9110 §5.6.2, in lower case to the program. */

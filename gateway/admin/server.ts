@@ -1,16 +1,19 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { systemClock, type Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
 import type { Control } from '#gateway/control/control.ts';
 import type { CommandReport } from '#gateway/control/override.ts';
 import type { ReloadReport } from '#gateway/control/reload.ts';
+import type { KeyAdministration } from '#policies/auth/api-keys/administration.ts';
 import { listenAt } from '#gateway/http/listen-at.ts';
 import type { AdminSettings } from '#gateway/http/settings.ts';
 import { authorize, guardOrigin } from './guard.ts';
 import { operatorFrom, removeCommand, setCommand, type Parsed } from './operator-requests.ts';
+import { serveKeys } from './keys.ts';
 import { errorHandler, sendProblem } from './problem.ts';
+import { serve } from './serve.ts';
 
 /** In which a request must be there, head and body; and how long a connection may be silent. */
 const timeouts = { headersMs: 10_000, requestMs: 30_000, idleMs: 75_000 };
@@ -18,6 +21,16 @@ const maxHeaderBytes = 16 * 1024;
 const maxBody = '16kb';
 /** Probes, scrapers and people are few. */
 const maxConnections = 1_024;
+
+export interface AdminOptions {
+  readonly settings: AdminSettings;
+  readonly control: Control;
+  /** Where it is written who reloaded, and what failed here. */
+  readonly log: Logger;
+  /** Undefined where nothing is shared, so that no key can be issued. */
+  readonly keys: KeyAdministration | undefined;
+  readonly clock?: Clock;
+}
 
 /**
  * The operators' listener, apart from the public one, so that no flood there keeps a probe or an engineer out. Health is
@@ -27,14 +40,15 @@ export class AdminServer {
   readonly #settings: AdminSettings;
   readonly #control: Control;
   readonly #log: Logger;
+  readonly #keys: KeyAdministration | undefined;
   readonly #clock: Clock;
   readonly #server: Server;
 
-  /** @param log where it is written who reloaded, and what failed here */
-  constructor(settings: AdminSettings, control: Control, log: Logger, clock: Clock = systemClock) {
+  constructor({ settings, control, log, keys, clock = systemClock }: AdminOptions) {
     this.#settings = settings;
     this.#control = control;
     this.#log = log;
+    this.#keys = keys;
     this.#clock = clock;
     this.#server = createServer(
       {
@@ -82,6 +96,7 @@ export class AdminServer {
     });
     this.#serveState(app);
     this.#serveChanges(app);
+    serveKeys(app, this.#keys, this.#log);
     app.use((_request, response) =>
       sendProblem(response, { status: 404, title: 'There is no such admin path', paths }),
     );
@@ -155,27 +170,12 @@ const paths = [
   'GET /admin/config',
   'GET, POST, DELETE /admin/overrides',
   'DELETE /admin/overrides/ID',
+  'GET, POST /admin/keys',
+  'GET, DELETE /admin/keys/ID',
+  'POST /admin/keys/ID/rotate',
   'POST /admin/reload',
   'POST /admin/rollback',
 ] as const;
-
-type Method = 'GET' | 'POST' | 'DELETE';
-
-/** One path with its methods; any other is refused with those it has (RFC 9110 §15.5.6). */
-function serve(app: Express, path: string, handlers: Partial<Record<Method, RequestHandler>>): void {
-  const route = app.route(path);
-  if (handlers.GET) route.get(handlers.GET);
-  if (handlers.POST) route.post(handlers.POST);
-  if (handlers.DELETE) route.delete(handlers.DELETE);
-  const allow = Object.keys(handlers).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
-  route.all((_request, response) =>
-    sendProblem(response.set('allow', allow.join(', ')), {
-      status: 405,
-      title: 'The path does not take this method',
-      detail: `It takes ${allow.join(', ')}.`,
-    }),
-  );
-}
 
 /** What is said here is of now, and for no page to show. */
 function plainly(_request: Request, response: Response, next: NextFunction): void {

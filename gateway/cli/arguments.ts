@@ -25,6 +25,14 @@ export const usage = `Usage: weir COMMAND [options]
         --for DURATION     how long: 1s to 24h, default 10m; then it ends by itself
         --by NAME          who does it, for the log; default the user's name
         --reason TEXT      why, for the log
+  weir keys new            make an API key for the file: prints the key, and the hash to write under consumers
+  weir keys issue --consumer ID
+                           issue an API key, shown this once; needs redis
+        --name TEXT --scopes A,B --methods GET,HEAD --allow-ips CIDR,CIDR --expires-in 90d
+  weir keys list           issued keys; --consumer ID, --json
+  weir keys rotate ID      issue its successor; both are good for --overlap 24h
+  weir keys revoke ID      end a key, everywhere at once
+  weir keys usage ID       how often it was used, and when last; all take --by
   weir reload              let the running gateway load its file again; on a problem nothing changes, exit 1
   weir rollback            restore the last good file, and let it take over; both take --by, --reason
 
@@ -41,6 +49,13 @@ const options = {
   check: { type: 'boolean' },
   runbook: { type: 'string' },
   json: { type: 'boolean' },
+  consumer: { type: 'string' },
+  name: { type: 'string' },
+  scopes: { type: 'string' },
+  methods: { type: 'string' },
+  'allow-ips': { type: 'string' },
+  'expires-in': { type: 'string' },
+  overlap: { type: 'string' },
   for: { type: 'string' },
   by: { type: 'string' },
   reason: { type: 'string' },
@@ -60,12 +75,13 @@ const own = {
   upstream: ['json', 'for', 'by', 'reason'],
   endpoint: ['for', 'by', 'reason'],
   debug: ['for', 'by', 'reason'],
+  keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
   reload: ['by', 'reason'],
   rollback: ['by', 'reason'],
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;
 
 /** How many words a command takes at most besides its options; the others take none. */
-const operandsOf: Readonly<Partial<Record<CommandName, number>>> = { upstream: 2, endpoint: 2, debug: 2 };
+const operandsOf: Readonly<Partial<Record<CommandName, number>>> = { upstream: 2, endpoint: 2, debug: 2, keys: 2 };
 
 const common: ReadonlySet<string> = new Set(['config', 'modules', 'help', 'version']);
 
@@ -83,6 +99,13 @@ export interface Arguments {
   readonly check: boolean;
   readonly runbook: string | undefined;
   readonly json: boolean;
+  readonly consumer: string | undefined;
+  readonly name: string | undefined;
+  readonly scopes: string | undefined;
+  readonly methods: string | undefined;
+  readonly allowIps: string | undefined;
+  readonly expiresIn: string | undefined;
+  readonly overlap: string | undefined;
   readonly for: string | undefined;
   readonly by: string | undefined;
   readonly reason: string | undefined;
@@ -123,20 +146,23 @@ export function parseArguments(argv: readonly string[]): Arguments {
       throw new UsageError(`'weir ${command}' takes no --${option}`);
   }
   const shown = { production, against, check, runbook, json, for: values.for, by, reason };
-  return { command, operands, config, modules, ...shown, help, version };
+  const { consumer, name, scopes, methods, 'allow-ips': allowIps, 'expires-in': expiresIn, overlap } = values;
+  const key = { consumer, name, scopes, methods, allowIps, expiresIn, overlap };
+  return { command, operands, config, modules, ...shown, ...key, help, version };
 }
+
+type OptionName = Exclude<keyof Arguments, 'command' | 'operands' | 'config' | 'modules' | 'help' | 'version'>;
 
 /**
  * For a command that takes an option in some of its forms only.
  * @throws {UsageError} when one of the options is there that would have no effect
  */
-export function refuseOptions(
-  args: Arguments,
-  form: string,
-  ...names: readonly ('json' | 'for' | 'by' | 'reason')[]
-): void {
+export function refuseOptions(args: Arguments, form: string, ...names: readonly OptionName[]): void {
   for (const name of names)
-    if (args[name] !== undefined && args[name] !== false) throw new UsageError(`'weir ${form}' takes no --${name}`);
+    if (args[name] !== undefined && args[name] !== false)
+      throw new UsageError(
+        `'weir ${form}' takes no --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+      );
 }
 
 function parse(argv: readonly string[]) {

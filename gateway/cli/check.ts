@@ -25,6 +25,7 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   const { execution, routes, upstreams } = inspect(project);
   const found: Findings[] = [
     { errors: [], warnings: halfFallbacks(loaded) },
+    { errors: [], warnings: execution ? [] : idleObjectives(loaded) },
     // For production that nobody asks for its health is an error.
     args.production
       ? { errors: productionProblems(loaded), warnings: [] }
@@ -69,6 +70,18 @@ function halfFallbacks({ config, sources }: LoadedConfig): string[] {
         'Give them a route of their own, with a fallback from 400 on or with none.',
     ];
   });
+}
+
+/** Objectives for `/graphql` where nothing is served there. */
+function idleObjectives({ config, sources }: LoadedConfig): string[] {
+  return config.slo.flatMap(({ name, graphql }, index) =>
+    graphql
+      ? [
+          `The objective ${name} (${sources.of(['slo', index])}) is for ${config.graphql.path}, which is not there without modules ` +
+            'that bring SDL: nothing would ever be counted. Leave graphql out.',
+        ]
+      : [],
+  );
 }
 
 function lint(schema: GraphQLSchema): Findings {

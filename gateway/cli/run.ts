@@ -19,6 +19,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   upstream: async () => (await import('./upstream.ts')).upstream,
   endpoint: async () => (await import('./endpoint.ts')).endpoint,
   debug: async () => (await import('./debug.ts')).debug,
+  keys: async () => (await import('./keys.ts')).keys,
   reload: async () => (await import('./reload.ts')).reload,
   rollback: async () => (await import('./reload.ts')).rollback,
 };

@@ -32,9 +32,9 @@ export function contract(): SchemaNode {
     io: 'input',
     unrepresentable: 'any',
     // Forms that a `kind` tells apart are forms like any others.
-    override({ zodSchema, jsonSchema }) {
-      const { oneOf } = jsonSchema;
-      if (zodSchema._zod.def.type !== 'union' || !oneOf) return;
+    override({ jsonSchema }) {
+      const { oneOf, properties } = jsonSchema;
+      if (!oneOf || properties) return;
       delete jsonSchema.oneOf;
       jsonSchema.anyOf = oneOf;
     },

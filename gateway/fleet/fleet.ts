@@ -78,7 +78,12 @@ export class Fleet implements Startable, Reloadable {
       });
     });
     this.control = new FleetControl(this.#primary, all, this, systemClock);
-    this.#admin = new AdminServer(admin, this.control, log);
+    this.#admin = new AdminServer({
+      settings: admin,
+      control: this.control,
+      log,
+      keys: this.#primary.assembly.auth.administration,
+    });
   }
 
   get project(): Project {

@@ -6,6 +6,7 @@ import { ProcessControl } from '#gateway/control/process-control.ts';
 import { Readiness } from '#gateway/control/readiness.ts';
 import type { Prepared } from '#gateway/control/reload.ts';
 import type { Project } from '#gateway/project.ts';
+import { RedisStore } from '#gateway/redis/redis-store.ts';
 import { RunningUpstreams } from '#gateway/running-upstreams.ts';
 import { createTelemetry, type Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
@@ -30,6 +31,7 @@ export class Primary {
   readonly load: LoadShedder;
   readonly operations: ProcessControl;
   readonly #surroundings: AssemblySurroundings;
+  readonly #store: RedisStore | undefined;
   readonly #running = new RunningUpstreams();
   #project: Project;
   #assembly: Assembly;
@@ -41,6 +43,7 @@ export class Primary {
     this.telemetry = createTelemetry(config.telemetry, { resource: { 'service.version': version }, collect });
     const { debug, log, meter, propagate } = this.telemetry;
     this.load = new LoadShedder(config.listen, meter);
+    this.#store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -48,7 +51,7 @@ export class Primary {
       propagate,
       debug,
       load: this.load,
-      store: undefined,
+      store: this.#store,
       workers,
       healthChanged,
     };
@@ -66,6 +69,7 @@ export class Primary {
 
   /** Begins to ask endpoints for their health. */
   start(): void {
+    this.#store?.start();
     this.#running.start(this.#assembly.upstreams.values());
   }
 
@@ -88,6 +92,7 @@ export class Primary {
   async stop(): Promise<void> {
     this.operations.stop();
     await this.#running.destroy();
+    this.#store?.stop();
   }
 
   #switchTo(project: Project, next: Assembly): void {

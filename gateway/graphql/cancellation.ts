@@ -21,6 +21,13 @@ export function enforceDeadline({ cancellation, deadlineMs }: RequestContext, cl
   return () => clearTimeout(timer);
 }
 
+/** Calls `due` at a monotonic time, or never if that is further off than anything. @returns what takes that back */
+export function at(timeMs: number, clock: Clock, due: () => void): () => void {
+  const leftMs = Math.ceil(timeMs - clock.monotonicMs());
+  const timer = leftMs <= longestTimerMs ? setTimeout(due, leftMs) : undefined;
+  return () => clearTimeout(timer);
+}
+
 /** A cancellation that follows `parent`, and can come before it. @returns it, and what cuts it loose */
 export function followingCancellation(parent: Cancellation): {
   readonly cancellation: Cancellation;

@@ -20,7 +20,7 @@ import { Operations } from './operations.ts';
 import { withIncrementalDelivery } from './schema.ts';
 import type { GraphqlSettings } from './settings.ts';
 import type { DocumentPhase } from './phases.ts';
-import { TransportProtocol } from './transport-protocol.ts';
+import { TransportProtocol, type Admit } from './transport-protocol.ts';
 import { WebSockets } from './websockets.ts';
 import { writeResponse } from './write-response.ts';
 import { createYogaLane, type YogaLane } from './yoga.ts';
@@ -33,6 +33,8 @@ export interface GraphqlDoorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly meter: Meter;
+  /** Lets a WebSocket in by the payload of its `connection_init`. */
+  readonly admit: Admit;
   readonly load: LoadShedder;
   readonly refusals: RefusalLog;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
@@ -66,7 +68,7 @@ class Door implements GraphqlDoor {
   #yoga: YogaLane;
 
   constructor(options: GraphqlDoorOptions) {
-    const { settings: first, phases, execution, clock, log, meter, load, refusals, examples = [] } = options;
+    const { settings: first, phases, execution, clock, log, meter, load, refusals, admit, examples = [] } = options;
     const errors = new ErrorFormat(log);
     const operationLog = new OperationLog(log, clock, refusals);
     const schema = withIncrementalDelivery(execution.schema);
@@ -77,7 +79,7 @@ class Door implements GraphqlDoor {
     this.#operations = operations;
     this.#openYogaLane = () => createYogaLane({ settings, operations, errors, operationLog, load });
     this.#yoga = this.#openYogaLane();
-    const protocol = new TransportProtocol({ settings, operations, operationLog, clock, log, load });
+    const protocol = new TransportProtocol({ settings, operations, operationLog, clock, log, load, admit });
     this.#webSockets = new WebSockets(protocol, log);
     this.#graphiql = new GraphiqlPage(examples);
   }
@@ -92,11 +94,20 @@ class Door implements GraphqlDoor {
   }
 
   handle(context: RequestContext): void {
-    this.#answer(context).catch((thrown: unknown) => {
-      const error = toWeirError(thrown);
-      if (error.code === 'INTERNAL') this.#log.error({ requestId: context.id, err: error.cause }, 'request failed');
-      replyWithError(context, error);
-    });
+    try {
+      // Before Yoga reads the request, which takes several times as long as to refuse it.
+      this.#operations.admitEarly(context);
+    } catch (thrown) {
+      this.#refuse(context, thrown);
+      return;
+    }
+    this.#answer(context).catch((thrown: unknown) => this.#refuse(context, thrown));
+  }
+
+  #refuse(context: RequestContext, thrown: unknown): void {
+    const error = toWeirError(thrown);
+    if (error.code === 'INTERNAL') this.#log.error({ requestId: context.id, err: error.cause }, 'request failed');
+    replyWithError(context, error);
   }
 
   upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void {

@@ -14,7 +14,7 @@ import { enforceDeadline } from './cancellation.ts';
 import type { Engine } from './engine.ts';
 import { executeAs, partsOf, type PartedResult } from './incremental.ts';
 import { OperationRecords, type OperationOutcome, type OperationRecord } from './operation-record.ts';
-import type { GraphqlParameters } from './parameters.ts';
+import { peek, type GraphqlParameters } from './parameters.ts';
 import { Preparer } from './prepare.ts';
 import { refused, refusedAs, refusedResult, type Refusal } from './refusal.ts';
 import { formatResult, type RawResult, type Result } from './result.ts';
@@ -75,6 +75,25 @@ export class Operations {
       record.end('failed');
       throw error;
     }
+  }
+
+  /**
+   * Asks for an operation that comes alone and whose document is known, while load is shed. All others are asked once they
+   * are prepared.
+   * @throws {WeirError} `OVERLOADED`
+   */
+  admitEarly(context: RequestContext): void {
+    const { load } = this.#engine;
+    if (context.admitted || !load.shedding) return;
+    const { query, operationName } = peek(context);
+    const prepared = query === undefined ? undefined : this.#preparer.known(query);
+    if (!prepared || 'errors' in prepared) return;
+    const { operations } = prepared;
+    const operation =
+      operations.length === 1 ? operations[0] : operations.find(({ facts }) => facts.name === operationName);
+    if (!operation) return;
+    load.admit(operation.criticality);
+    context.admitted = true;
   }
 
   /** Prepares every document anew from now on. */

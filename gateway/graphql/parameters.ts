@@ -1,4 +1,6 @@
+import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import { firstValue } from '#core/headers.ts';
 
 /** GraphQL over HTTP, §4.1: what a request asks to be run. */
 export interface GraphqlParameters {
@@ -20,6 +22,21 @@ export function readParameters(value: unknown): GraphqlParameters {
   if (!isAbsent(variables) && !isMap(variables)) throw refuse('`variables` must be a JSON object.');
   if (!isAbsent(extensions) && !isMap(extensions)) throw refuse('`extensions` must be a JSON object.');
   return { query, operationName: operationName ?? undefined, variables: variables ?? undefined };
+}
+
+/** Longer bodies are read once only. */
+const maxPeekBytes = 16 * 1024;
+
+/** What a POST of plain JSON asks for, as far as that can be told without refusing it for how it asks. */
+export function peek({ method, headers, body }: RequestContext): { query?: string; operationName?: string } {
+  if (method !== 'POST' || !body || body.length > maxPeekBytes) return {};
+  if (!firstValue(headers['content-type'])?.startsWith('application/json')) return {};
+  try {
+    const { query, operationName } = readParameters(JSON.parse(body.toString()));
+    return { query, ...(operationName !== undefined && { operationName }) };
+  } catch {
+    return {};
+  }
 }
 
 function isAbsent(value: unknown): value is null | undefined {

@@ -51,9 +51,14 @@ export class Preparer {
     this.#cache.clear();
   }
 
+  /** What has been prepared already. */
+  known(text: string): Prepared | undefined {
+    return this.#cache.get(text)?.prepared;
+  }
+
   prepare(text: string): Prepared {
-    const known = this.#cache.get(text);
-    if (known) return known.prepared;
+    const known = this.known(text);
+    if (known) return known;
     const draft = newDraft(new Source(text));
     let prepared: Prepared;
     try {

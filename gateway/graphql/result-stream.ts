@@ -16,7 +16,9 @@ export class ResultStream<T = unknown> implements AsyncIterableIterator<Result, 
   readonly #onEnd: (() => void)[] = [];
   #over = false;
   /** Whoever waits for the next result. */
-  #waiting: ((step: IteratorReturnResult<undefined>) => void) | undefined;
+  #waiting: ((step: IteratorResult<Result, undefined>) => void) | undefined;
+  /** A failure that is still to be said, to whoever asks next. */
+  #last: Result | undefined;
 
   constructor(source: ResultSource<T>) {
     this.#source = source;
@@ -27,10 +29,13 @@ export class ResultStream<T = unknown> implements AsyncIterableIterator<Result, 
   }
 
   next(): Promise<IteratorResult<Result, undefined>> {
-    if (this.#over) return Promise.resolve(done);
+    if (this.#over) return Promise.resolve(this.#lastStep());
     return new Promise((resolve) => {
       this.#waiting = resolve;
-      void this.#step().then(resolve);
+      void this.#step().then((step) => {
+        this.#waiting = undefined;
+        resolve(step);
+      });
     });
   }
 
@@ -40,6 +45,14 @@ export class ResultStream<T = unknown> implements AsyncIterableIterator<Result, 
       void this.#stop();
     }
     return Promise.resolve(done);
+  }
+
+  /** Ends it with this error as its last result, whatever its source is waiting for. */
+  fail(error: unknown): void {
+    if (this.#over) return;
+    this.#last = this.#source.fail(error);
+    this.#end();
+    void this.#stop();
   }
 
   /** Calls `listener` once the stream has ended, in whichever way; at once if it has already. */
@@ -67,8 +80,14 @@ export class ResultStream<T = unknown> implements AsyncIterableIterator<Result, 
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#waiting?.(done);
+    this.#waiting?.(this.#lastStep());
     for (const listener of this.#onEnd) listener();
+  }
+
+  #lastStep(): IteratorResult<Result, undefined> {
+    const last = this.#last;
+    this.#last = undefined;
+    return last === undefined ? done : { done: false, value: last };
   }
 
   async #stop(): Promise<void> {

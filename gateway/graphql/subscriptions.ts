@@ -6,7 +6,8 @@ import {
 } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
-import { enforceDeadline, followingCancellation } from './cancellation.ts';
+import { untilCancelled } from '#upstreams/cancelled.ts';
+import { at, enforceDeadline, followingCancellation } from './cancellation.ts';
 import type { Engine } from './engine.ts';
 import { account, operationContext } from './operation-context.ts';
 import type { OperationRecord } from './operation-record.ts';
@@ -46,23 +47,40 @@ export class Subscriptions {
     this.#places++;
   }
 
-  /** Opens one, in a place taken before. */
+  /** Opens one, in a place taken before. What opens it has an operation's time, and it lasts as long as its client allows. */
   async open(
     args: ValidatedSubscriptionArgs,
     context: RequestContext,
     record: OperationRecord,
   ): Promise<Result | ResultStream> {
-    const { clock, execution, errors } = this.#engine;
+    const { clock, execution, errors, settings } = this.#engine;
     // Its end is not that of the request which brought it: the answer still has its last words to say.
     const { cancellation, loose } = followingCancellation(context.cancellation);
     const own = operationContext(context, { startedMs: clock.monotonicMs(), cancellation });
+    const lastsUntilMs = context.deadlineMs;
+    own.deadlineMs = Math.min(lastsUntilMs, own.startedMs + settings.timeout);
+    const inTime = enforceDeadline(own, clock);
     const formatError = (error: GraphQLError) => errors.format(error, context);
+    const failed = (cause: unknown): Result => ({ errors: [formatError(new GraphQLError('', { cause }))] });
     const leave = () => {
       this.#places--;
       loose();
       account(context, own);
     };
-    const events = await createSourceEventStream({ ...args, contextValue: execution.contextFor(own) });
+    const opening = createSourceEventStream({ ...args, contextValue: execution.contextFor(own) });
+    let events: Awaited<typeof opening>;
+    try {
+      events = await untilCancelled(Promise.resolve(opening), undefined, own, clock);
+    } catch (error) {
+      // It may yet open, for nobody.
+      void Promise.resolve(opening).then(closeUnread, () => undefined);
+      leave();
+      record.end('failed');
+      return failed(error);
+    } finally {
+      inTime();
+    }
+    own.deadlineMs = lastsUntilMs;
     if (!(Symbol.asyncIterator in events)) {
       leave();
       record.end('failed');
@@ -71,10 +89,18 @@ export class Subscriptions {
     const stream: ResultStream = new ResultStream({
       items: events[Symbol.asyncIterator]() as AsyncIterator<unknown, unknown, undefined>,
       format: (event) => this.#event({ ...args, rootValue: event }, own, context),
-      fail: (cause) => ({ errors: [formatError(new GraphQLError('', { cause }))] }),
+      fail: failed,
+    });
+    const stopWatching = at(lastsUntilMs, clock, () => {
+      const over = new WeirError('DEADLINE_EXCEEDED', {
+        detail: 'The time is over that the client gave the subscription.',
+      });
+      stream.fail(over);
+      cancellation.cancel(over);
     });
     this.#open.add(stream);
     stream.onEnd(() => {
+      stopWatching();
       this.#open.delete(stream);
       leave();
       record.end('ok');
@@ -89,7 +115,7 @@ export class Subscriptions {
     const startedMs = clock.monotonicMs();
     const { cancellation, loose } = followingCancellation(own.cancellation);
     const event = operationContext(own, { startedMs, cancellation });
-    event.deadlineMs = startedMs + settings.timeout;
+    event.deadlineMs = Math.min(own.deadlineMs, startedMs + settings.timeout);
     const inTime = enforceDeadline(event, clock);
     try {
       const result = await executeSubscriptionEvent({ ...args, contextValue: execution.contextFor(event) });
@@ -106,4 +132,8 @@ export class Subscriptions {
     this.#closed = true;
     await Promise.all([...this.#open].map((stream) => stream.return()));
   }
+}
+
+function closeUnread(events: object): void {
+  if (Symbol.asyncIterator in events) void (events as AsyncGenerator).return(undefined).catch(() => undefined);
 }

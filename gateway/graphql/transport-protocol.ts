@@ -24,10 +24,14 @@ import type { Result } from './result.ts';
 import { ResultStream } from './result-stream.ts';
 import type { GraphqlSettings } from './settings.ts';
 
+export type Admit = (context: RequestContext, payload: Readonly<Record<string, unknown>> | undefined) => Promise<void>;
+
 export interface ProtocolOptions {
   readonly settings: GraphqlSettings;
   readonly operations: Operations;
   readonly operationLog: OperationLog;
+  /** Lets a connection in by the payload of its `connection_init`, or throws a `WeirError`. */
+  readonly admit: Admit;
   readonly clock: Clock;
   readonly log: Logger;
   readonly load: LoadShedder;
@@ -37,6 +41,8 @@ export interface ProtocolOptions {
 interface Connection {
   readonly context: RequestContext;
   readonly operations: Set<Cancellation>;
+  /** Set once it takes no more of them; called when the last one is over. */
+  finished: (() => void) | undefined;
 }
 
 /** What graphql-ws passes from `onSubscribe` to `execute`. */
@@ -54,14 +60,20 @@ const delivery = { incremental: 'deferSpec=20220824', mutations: true, subscript
 export class TransportProtocol {
   readonly #options: ProtocolOptions;
   readonly #server: Server<Connection>;
+  readonly #connections = new WeakMap<WebSocket, Connection>();
 
   constructor(options: ProtocolOptions) {
     this.#options = options;
     this.#server = makeServer<undefined, Connection>({
+      onConnect: ({ extra, connectionParams }) => this.#admit(extra.context, connectionParams),
       // Everything is done here; what follows only takes the results out of our hands.
       onSubscribe: ({ extra }, _id, { query, operationName, variables }) => {
+        if (extra.finished) return refusal(extra, new WeirError('SHUTTING_DOWN'));
         const { maxPerConnection } = options.settings.subscriptions;
-        if (extra.operations.size >= maxPerConnection) return tooMany(extra, maxPerConnection);
+        if (extra.operations.size >= maxPerConnection) {
+          const detail = `At most ${maxPerConnection} operations may be open on one WebSocket.`;
+          return refusal(extra, new WeirError('OVERLOADED', { detail }));
+        }
         const parameters = { query, operationName: operationName ?? undefined, variables: variables ?? undefined };
         const results = this.#start(extra, parameters);
         if (!(results instanceof ResultStream)) return results;
@@ -77,9 +89,11 @@ export class TransportProtocol {
 
   /** Serves a client until it leaves. */
   speak(webSocket: WebSocket, context: RequestContext): void {
-    const connection: Connection = { context, operations: new Set() };
+    const connection: Connection = { context, operations: new Set(), finished: undefined };
+    this.#connections.set(webSocket, connection);
     context.cancellation.on((reason) => {
       for (const operation of connection.operations) operation.cancel(reason);
+      if (reason.code === 'UNAUTHENTICATED') webSocket.close(CloseCode.Unauthorized, 'Unauthorized');
     });
     const closed = this.#server.opened(
       {
@@ -95,6 +109,31 @@ export class TransportProtocol {
       connection,
     );
     webSocket.once('close', (code, reason) => void closed(code, String(reason)));
+  }
+
+  /** @returns false for who may not come in, which closes the connection with 4403 */
+  async #admit(context: RequestContext, payload: Readonly<Record<string, unknown>> | undefined): Promise<boolean> {
+    try {
+      await this.#options.admit(context, payload);
+      return true;
+    } catch (thrown) {
+      const error = toWeirError(thrown);
+      context.errorCode = error.code;
+      if (error.code === 'INTERNAL' || error.code === 'AUTH_UNAVAILABLE') throw thrown;
+      return false;
+    }
+  }
+
+  /** Takes no more operations from a client. @returns when those are over that are under way */
+  async finish(webSocket: WebSocket): Promise<void> {
+    const connection = this.#connections.get(webSocket);
+    if (!connection) return;
+    await new Promise<void>((resolve) => {
+      connection.finished = resolve;
+      if (connection.operations.size === 0) resolve();
+    });
+    // What has ended says so before its socket does.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   #read(webSocket: WebSocket, { context }: Connection, handle: (message: string) => Promise<void>): void {
@@ -125,6 +164,7 @@ export class TransportProtocol {
       operations.delete(cancellation);
       account(context, own);
       operationLog.write(own, context.id);
+      if (operations.size === 0) connection.finished?.();
     };
     const outcome = this.#options.operations.run(own, parameters, delivery);
     if ('kind' in outcome && outcome.kind === 'refused') {
@@ -185,9 +225,8 @@ async function endOf(outcome: Outcome | Promise<Outcome>): Promise<void> {
   }
 }
 
-function tooMany({ context }: Connection, most: number): readonly GraphQLError[] {
-  const detail = `At most ${most} operations may be open on one WebSocket.`;
-  return asSent(refusedResult(refusedAs(new WeirError('OVERLOADED', { detail })), context));
+function refusal({ context }: Connection, error: WeirError): readonly GraphQLError[] {
+  return asSent(refusedResult(refusedAs(error), context));
 }
 
 /** graphql-ws looks into a document to choose between `execute` and `subscribe`. */

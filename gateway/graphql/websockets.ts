@@ -10,6 +10,9 @@ import type { TransportProtocol } from './transport-protocol.ts';
 /** How often a client must show that it is still there. */
 const keepAliveMs = 15_000;
 
+/** The longest that operations may take to finish once no more are taken, as the host has it for requests. */
+const finishTimeoutMs = 30_000;
+
 /** What a client gets to answer our close frame. */
 const closeTimeoutMs = 1_000;
 
@@ -49,18 +52,25 @@ export class WebSockets {
     server.off('headers', addHeaders);
   }
 
-  /** Says goodbye to all clients, and waits until they have gone, or for a second. */
+  /** Says goodbye to each client once its operations are over, and waits until it has gone, or for a second. */
   async close(): Promise<void> {
-    clearInterval(this.#keepAlive);
     const { clients } = this.#server;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const client of clients) client.close(goingAway, 'Going away');
-    const cut = setTimeout(() => {
-      for (const client of clients) client.terminate();
-    }, closeTimeoutMs);
+    await Promise.all([...clients].map((client) => this.#leave(client)));
+    clearInterval(this.#keepAlive);
     await closed;
+  }
+
+  async #leave(client: WebSocket): Promise<void> {
+    const gone = new Promise((resolve) => client.once('close', resolve));
+    const late = setTimeout(() => client.terminate(), finishTimeoutMs);
+    await Promise.race([this.#protocol.finish(client), gone]);
+    clearTimeout(late);
+    const cut = setTimeout(() => client.terminate(), closeTimeoutMs);
+    client.close(goingAway, 'Going away');
+    await gone;
     clearTimeout(cut);
   }
 

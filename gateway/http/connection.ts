@@ -201,10 +201,9 @@ export class ClientConnection implements Connection {
   }
 
   #finished(request: IncomingMessage): void {
-    this.#exchanges.splice(
-      this.#exchanges.findIndex((exchange) => exchange.request === request),
-      1,
-    );
+    const index = this.#exchanges.findIndex((exchange) => exchange.request === request);
+    if (index === 0) this.#exchanges.shift();
+    else this.#exchanges.splice(index, 1);
     if (this.#socket.destroyed) return;
     for (let next = this.#waiting[0]; next && this.#mayRun(next.request); next = this.#waiting[0]) {
       this.#waiting.shift();

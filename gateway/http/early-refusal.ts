@@ -45,9 +45,7 @@ export class EarlyRefusal {
     const body = `${this.#before}${id}${this.#after}`;
     const fields = [...this.#fields, 'content-length', String(body.length)];
     fields.push('retry-after', String(retryAfterS), 'x-request-id', id);
-    // Of a client that waits to be asked for its body (RFC 9110 §10.1.1) nobody knows whether it will now send it, and so
-    // where its next request begins.
-    if (closing || headers.expect !== undefined) fields.push('connection', 'close');
+    if (closing || !endsPlainly(request)) fields.push('connection', 'close');
     response.writeHead(this.#status, fields);
     // Ids are ASCII, and so is the table: Node joins such a text with the head, one write for both.
     response.end(body, 'latin1');
@@ -89,6 +87,16 @@ class RefusedRequest implements UnroutedRequest {
     const { headers, socket } = this.#request;
     return this.#addresses.resolve(socket.remoteAddress ?? '', headers, '', '').clientIp;
   }
+}
+
+/**
+ * It is clear where it ends and the next one begins. The guard, which looks closer, has not seen it; and of a client that waits
+ * to be asked for its body (RFC 9110 §10.1.1) nobody knows whether it will send it now.
+ */
+function endsPlainly({ method, httpVersion, headers }: IncomingMessage): boolean {
+  const { 'content-length': length = '0', 'transfer-encoding': coding, expect } = headers;
+  if (httpVersion !== '1.1' || coding !== undefined || expect !== undefined) return false;
+  return length === '0' || (method !== 'GET' && method !== 'HEAD' && /^[1-9]\d*$/.test(length));
 }
 
 /** There is more to come of it than its head. */

@@ -67,6 +67,8 @@ export class HttpHost {
   readonly #connectionOptions: ConnectionOptions;
   readonly #perIp: ConnectionLimit;
   readonly #atOnce = new EarlyRefusal('OVERLOADED');
+  /** The request that was let in last while load was shed. */
+  #admitted: IncomingMessage | undefined;
   #pipeline: Pipeline;
   #draining = false;
   #checks: NodeJS.Timeout | undefined;
@@ -84,13 +86,11 @@ export class HttpHost {
     this.#perIp = new ConnectionLimit(settings.maxConnectionsPerIp);
     const app = this.#express();
     const run = (request: IncomingMessage, response: ServerResponse) => {
-      if (options.load.full) {
-        this.#refuseAtOnce(request, response);
-        return;
-      }
+      if (options.load.shedding && this.#refusedAtOnce(request, response)) return;
       // Express would answer what it cannot parse itself, past every stage.
-      const target = { originalUrl: request.url, url: '/' };
-      app(Object.assign(request, target), response);
+      (request as Request).originalUrl = request.url ?? '';
+      request.url = '/';
+      app(request, response);
     };
     const serve = (request: IncomingMessage, response: ServerResponse) => {
       const connection = this.#connections.get(request.socket);
@@ -271,6 +271,7 @@ export class HttpHost {
     const { arrivals, load, settled, begun } = this.#options;
     const connection = this.#connectionOf(request.socket);
     const context = arrive(request, response, arrivals, connection, url);
+    context.admitted = this.#admitted === request;
     load.enter();
     pipeline.enter();
     connection.entered({ context, request, response });
@@ -322,12 +323,10 @@ export class HttpHost {
     this.#connectionOf(socket).switchProtocol();
     this.#upgraded.set(socket, undefined);
     socket.once('close', () => this.#upgraded.delete(socket));
-    if (this.#options.load.full) {
-      this.#refuseAtOnce(request, response);
-      return;
-    }
+    if (this.#options.load.shedding && this.#refusedAtOnce(request, response)) return;
     const pipeline = this.#pipeline;
     const context = this.#begin(request, response, socket, pipeline, request.url ?? '');
+    context.upgrading = request.method === 'GET';
     const early = new EarlyBytes(socket, head);
     const switched = (leave = () => socket.destroySoon()) => {
       this.#upgraded.set(socket, leave);
@@ -343,11 +342,25 @@ export class HttpHost {
     runStages(pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
   }
 
-  /** There is no place left for anybody. Nothing is made of the request, and what still comes of it is thrown away. */
-  #refuseAtOnce(request: IncomingMessage, response: ServerResponse): void {
-    const { load, arrivals, telemetry } = this.#options;
+  /** Asks for a request while load is shed, before anything is made of it. What still comes of a refused one is thrown away. */
+  #refusedAtOnce(request: IncomingMessage, response: ServerResponse): boolean {
+    const { load } = this.#options;
+    if (load.full) {
+      this.#refuseAtOnce(request, response, load.overflow());
+      return true;
+    }
+    const criticality = this.#pipeline.criticalityOf(request);
+    if (criticality === undefined) return false;
+    const retryAfterS = load.ask(criticality);
+    if (retryAfterS > 0) this.#refuseAtOnce(request, response, retryAfterS);
+    else this.#admitted = request;
+    return retryAfterS > 0;
+  }
+
+  #refuseAtOnce(request: IncomingMessage, response: ServerResponse, retryAfterS: number): void {
+    const { arrivals, telemetry } = this.#options;
     const connection = this.#connectionOf(request.socket);
-    const refused = this.#atOnce.answer(request, response, load.overflow(), this.#draining, arrivals.addresses);
+    const refused = this.#atOnce.answer(request, response, retryAfterS, this.#draining, arrivals.addresses);
     telemetry.refused(refused);
     if (this.#draining || keptWaiting(response)) connection.ending();
     if (!hasBody(request)) return;

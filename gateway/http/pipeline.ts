@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
+import type { Criticality } from '#core/criticality.ts';
+import type { GatewayRoutes } from '#gateway/routing/routing.ts';
 import type { Stage } from '#gateway/stage.ts';
 
 /** Where a request goes once it has passed all stages. */
@@ -24,12 +26,28 @@ export interface Doors {
 export class Pipeline {
   readonly stages: readonly Stage[];
   readonly doors: Doors;
+  readonly #routes: GatewayRoutes;
   #requests = 0;
   #empty: (() => void) | undefined;
 
-  constructor(stages: readonly Stage[], doors: Doors) {
+  constructor(stages: readonly Stage[], doors: Doors, routes: GatewayRoutes) {
     this.stages = stages;
     this.doors = doors;
+    this.#routes = routes;
+  }
+
+  /**
+   * How much a request matters that nothing has been made of yet, as far as its head says it: so that it can be refused for
+   * what refusing it at the stage `shed` would cost several times over. Undefined for what has to go the whole way: what has
+   * no route, what is decided operation by operation, and requests of other origins, whose scripts could not read a refusal
+   * without the headers of CORS.
+   */
+  criticalityOf({ url = '', method = '', headers }: IncomingMessage): Criticality | undefined {
+    if (url.charCodeAt(0) !== 0x2f || headers.origin !== undefined) return undefined;
+    const question = url.indexOf('?');
+    const path = question < 0 ? url : url.slice(0, question);
+    const query = question < 0 ? '' : url.slice(question + 1);
+    return this.#routes.find({ path, method, host: (headers.host ?? '').toLowerCase(), query, headers })?.criticality;
   }
 
   enter(): void {

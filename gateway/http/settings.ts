@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { count, duration, size } from '#upstreams/fields.ts';
+import { count, duration, network, size } from '#upstreams/fields.ts';
 import { tlsSchema } from './tls.ts';
 
 const host = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text), {
@@ -8,23 +8,6 @@ const host = z.string().refine((text) => isIP(text) !== 0 || /^[a-z0-9]([a-z0-9.
 });
 
 const port = count(0, 65_535);
-
-/** An address or a CIDR block, as node:net's BlockList takes it. */
-const network = z.string().refine(isNetwork, { error: 'write an address or a CIDR block, such as 10.0.0.0/8 or ::1' });
-
-function isNetwork(text: string): boolean {
-  const [address = '', prefix, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  if (prefix === undefined) return true;
-  if (!/^\d{1,3}$/.test(prefix)) return false;
-  try {
-    new BlockList().addSubnet(address, Number(prefix), family === 6 ? 'ipv6' : 'ipv4');
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** The public listener. */
 export const listenSchema = z.strictObject({
@@ -37,7 +20,7 @@ export const listenSchema = z.strictObject({
       'Processes that share the port; `auto` is one for each processor. Each enforces its share of what is bounded in all.',
     ),
   trustedProxies: z
-    .array(network)
+    .array(network())
     .max(256, 'write at most 256 entries')
     .default([])
     .describe('Addresses and CIDR blocks whose `X-Forwarded-*` is believed; from all others it is replaced.'),

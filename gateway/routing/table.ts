@@ -24,6 +24,9 @@ export interface TableEntry extends Route {
   readonly replaces: string | undefined;
 }
 
+/** What of a request decides which route it takes. */
+export type Routable = Pick<RequestContext, 'path' | 'method' | 'host' | 'query' | 'headers'>;
+
 /** Two routes that no request could tell apart. */
 export interface Tie {
   readonly a: TableEntry;
@@ -85,16 +88,22 @@ export class RouteTable<R extends TableEntry> {
     throw new WeirError('ROUTE_NOT_FOUND');
   }
 
-  /** Whether the request would, with this path instead of its own, take a route that goes before `route`. */
-  outranks(context: RequestContext, path: string, route: R): boolean {
-    const method = effectiveMethod(context);
-    const found = this.#candidates(path).find(
+  /** The route of a request, if it has one. */
+  find(request: Routable): R | undefined {
+    const method = effectiveMethod(request);
+    return this.#candidates(request.path).find(
       ({ criteria }) =>
         criteria.methods?.has(method) !== false &&
-        criteria.pattern.match(path) &&
-        hostMatches(criteria.host, context.host) &&
-        conditionsMatch(criteria, context),
+        criteria.pattern.match(request.path) &&
+        hostMatches(criteria.host, request.host) &&
+        conditionsMatch(criteria, request),
     );
+  }
+
+  /** Whether the request would, with this path instead of its own, take a route that goes before `route`. */
+  outranks(context: RequestContext, path: string, route: R): boolean {
+    const { method, host, query, headers } = context;
+    const found = this.find({ path, method, host, query, headers });
     return found !== undefined && this.routes.indexOf(found) < this.routes.indexOf(route);
   }
 
@@ -105,7 +114,7 @@ export class RouteTable<R extends TableEntry> {
 }
 
 /** A CORS preflight asks on behalf of another method (Fetch §4.8): it belongs to that method's route. */
-function effectiveMethod(context: RequestContext): string {
+function effectiveMethod(context: Routable): string {
   if (context.method !== 'OPTIONS') return context.method;
   return firstValue(context.headers['access-control-request-method']) ?? 'OPTIONS';
 }
@@ -117,7 +126,7 @@ function hostMatches(wanted: string | undefined, actual: string): boolean {
   return wanted.startsWith('*.') ? name.endsWith(wanted.slice(1)) && name.length > wanted.length - 1 : name === wanted;
 }
 
-function conditionsMatch({ headers, query }: Criteria, context: RequestContext): boolean {
+function conditionsMatch({ headers, query }: Criteria, context: Routable): boolean {
   for (const [name, value] of headers) if (firstValue(context.headers[name]) !== value) return false;
   if (query.length === 0) return true;
   const parameters = new URLSearchParams(context.query);

@@ -3,6 +3,7 @@ import type { SharedStore } from '#core/shared-store.ts';
 import type { CredentialKind } from '#core/identity.ts';
 import { upstreamSchema, type UpstreamSettings } from '#upstreams/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
+import { KeyAdministration } from './api-keys/administration.ts';
 import { ApiKeys } from './api-keys/api-keys.ts';
 import { IssuedKeys } from './api-keys/issued-keys.ts';
 import type { Verifiers } from './authenticate.ts';
@@ -72,8 +73,14 @@ export class Auth {
       certificates: settings.mtls && new Certificates(settings.mtls, known, clock),
       failures: this.#failures,
       sessions: this.sessions,
+      consumers: known,
       tokens: new Tokens(issuers, known, settings, surroundings.clock),
     };
+  }
+
+  /** For operators; undefined where keys cannot be issued. */
+  get administration(): KeyAdministration | undefined {
+    return this.issuedKeys && new KeyAdministration(this.issuedKeys.store, this.#surroundings.clock);
   }
 
   /** Reads the keys of all issuers, so that the first request need not wait for them. */
@@ -114,8 +121,8 @@ export class Auth {
 /** How an identity provider is called: a request waits for it, so not for long. */
 const provider = {
   identity: 'none',
-  timeout: '5s',
-  attemptTimeout: '2s',
+  timeout: '10s',
+  attemptTimeout: '5s',
   maxResponseBytes: '1MiB',
   maxInFlight: 64,
   maxConnections: 16,

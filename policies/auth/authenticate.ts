@@ -1,12 +1,14 @@
 import type { ClientCertificate } from '#core/client-certificate.ts';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import type { Headers } from '#core/headers.ts';
 import type { CredentialKind } from '#core/identity.ts';
 import type { Policy } from '#core/policy.ts';
 import type { ApiKeys } from './api-keys/api-keys.ts';
 import { prefixOf } from './api-keys/format.ts';
 import type { Certificates } from './certificates.ts';
 import { unauthenticated } from './challenge.ts';
+import type { Consumers } from './consumers.ts';
 import { credentialsOf, type Shown } from './credentials.ts';
 import type { Failures } from './failures.ts';
 import { InvalidCredential } from './invalid-credential.ts';
@@ -26,6 +28,7 @@ export interface Verifiers {
   readonly certificates: Certificates | undefined;
   readonly failures: Failures;
   readonly sessions: Sessions;
+  readonly consumers: Consumers;
 }
 
 /**
@@ -34,17 +37,22 @@ export interface Verifiers {
  */
 export function authenticate(verifiers: Verifiers): Policy {
   return (context: RequestContext) => {
-    const { requirement } = context.route!;
     context.withheld = verifiers.keyHeader;
-    if (requirement.mode === 'none') return;
-    const shown = credentialsOf(context.headers, verifiers.keyHeader, verifiers.kinds, requirement);
-    if (shown.length === 0) {
-      if (context.clientCertificate) byCertificate(verifiers, context.clientCertificate, context);
-      return;
-    }
-    if (shown.length === 1) return one(verifiers, shown[0]!, context);
-    return all(verifiers, shown, context);
+    return identify(verifiers, context.headers, context);
   };
+}
+
+/** The same by what is given as headers, wherever it came from. */
+export function identify(verifiers: Verifiers, headers: Headers, context: RequestContext): void | Promise<void> {
+  const { requirement } = context.route!;
+  if (requirement.mode === 'none') return;
+  const shown = credentialsOf(headers, verifiers.keyHeader, verifiers.kinds, requirement);
+  if (shown.length === 0) {
+    if (context.clientCertificate) byCertificate(verifiers, context.clientCertificate, context);
+    return;
+  }
+  if (shown.length === 1) return one(verifiers, shown[0]!, context);
+  return all(verifiers, shown, context);
 }
 
 /** A certificate beside a token only binds it; alone, it is the credential. */
@@ -87,10 +95,12 @@ async function all(verifiers: Verifiers, shown: readonly Shown[], context: Reque
   }
 }
 
-function accept(principal: Principal, { sessions }: Verifiers, context: RequestContext): void {
+function accept(principal: Principal, { sessions, consumers }: Verifiers, context: RequestContext): void {
   const { boundTo } = principal;
   if (boundTo !== undefined && boundTo !== context.clientCertificate?.thumbprint)
     throw new InvalidCredential('it is bound to a certificate that was not shown');
+  if (!consumers.allows(principal.identity.consumer, context.clientIp))
+    throw new InvalidCredential('it is not good from this address');
   context.identity = principal.identity;
   sessions.enter(context, principal);
 }

@@ -6,6 +6,13 @@ import { breaksRule, lacksRole, lacksScope, unauthenticated } from './challenge.
  * @throws {WeirError} `UNAUTHENTICATED`, `FORBIDDEN`
  */
 export function authorize(context: RequestContext): void {
+  // A WebSocket to GraphQL says who it is once it is open, since browsers cannot say it before.
+  if (context.upgrading && context.route!.door === 'graphql') return;
+  demand(context);
+}
+
+/** The same for whoever has said it by now. @throws {WeirError} `UNAUTHENTICATED`, `FORBIDDEN` */
+export function demand(context: RequestContext): void {
   const { route, identity } = context;
   const { requirement } = route!;
   const { mode, allScopes, anyScopes, roles, rule } = requirement;

@@ -22,14 +22,9 @@ export function denial(demands: readonly FieldDemand[], context: RequestContext)
 
 function isMet(demand: FieldDemand, context: RequestContext): boolean {
   const { identity } = context;
-  switch (demand.kind) {
-    case 'authenticated':
-      return identity.credential !== undefined;
-    case 'scopes':
-      return demand.scopes.some((list) => list.every((scope) => identity.scopes.includes(scope)));
-    case 'rule':
-      return meets(demand.rule, context);
-  }
+  if (demand.kind === 'authenticated') return identity.credential !== undefined;
+  if (demand.kind === 'rule') return meets(demand.rule, context);
+  return demand.scopes.some((list) => list.every((scope) => identity.scopes.includes(scope)));
 }
 
 function detailOf(demand: FieldDemand): string {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { anonymous } from '#core/identity.ts';
 import { compileRule } from './rule.ts';
-import { count, duration, headerName, name } from '#upstreams/fields.ts';
+import { count, duration, headerName, name, network } from '#upstreams/fields.ts';
 
 /** What may be asked for at most; a token longer than any header is none. */
 const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
@@ -155,6 +155,11 @@ const consumerSchema = z.strictObject({
   tier: name().optional().describe('Its tier; what a token says of it counts only where this is left out.'),
   roles: z.array(z.string().min(1)).default([]).describe('Roles it has besides those of a token.'),
   scopes: z.array(z.string().min(1)).default([]).describe('Scopes of its API keys.'),
+  allowIps: z
+    .array(network())
+    .max(256)
+    .default([])
+    .describe('Addresses and CIDR blocks it may call from; anywhere when empty.'),
   certificates: z
     .array(
       z

@@ -23,7 +23,7 @@ const shares = criticalities.map((criticality) => shareOfPlaces[criticality]);
  * A flood is there within a moment, and the share is brought down over many: meanwhile no class is let in any more at so
  * many times the bound of the lag.
  */
-const steep: readonly number[] = [2, 1.5, 1];
+const steep: readonly number[] = [3, 1.5, 1];
 
 /** So few are always served: however slow they make the event loop, refusing more would leave it with nothing to do. */
 const minInFlight = 2;
@@ -115,7 +115,8 @@ export class LoadShedder {
 
   /** Not all that comes in is let through. */
   get shedding(): boolean {
-    return this.#pressure.share < 1 || this.#inFlight > this.#places.at(-1)!;
+    const least = Math.min(this.#places.at(-1)!, this.#workable);
+    return this.#pressure.share < 1 || this.#inFlight >= least;
   }
 
   /** There is no place for one more, whoever it is. */
@@ -137,13 +138,28 @@ export class LoadShedder {
    * @throws {WeirError} `OVERLOADED`
    */
   admit(criticality: Criticality): void {
+    const retryAfterS = this.#ask(criticality, this.#inFlight);
+    if (retryAfterS === 0) return;
+    this.#refused++;
+    throw overloaded(retryAfterS);
+  }
+
+  /**
+   * The same for one that has not taken its place yet.
+   * @returns 0 where it may, else seconds after which it may come back
+   */
+  ask(criticality: Criticality): number {
+    return this.#ask(criticality, this.#inFlight + 1);
+  }
+
+  #ask(criticality: Criticality, inFlight: number): number {
     const rank = criticalities.indexOf(criticality);
     const own = this.#classes[rank]!;
     own.arrived++;
-    if (this.#inFlight > this.#places[rank]!) this.#refuse(rank, 'in_flight');
-    if (this.#inFlight <= minInFlight) return;
-    if (this.#inFlight > this.#workable * steep[rank]!) this.#refuse(rank, 'event_loop');
-    if (own.share < 1 && !own.next()) this.#refuse(rank, 'event_loop');
+    if (inFlight > this.#places[rank]!) return this.#refuse(rank, 'in_flight');
+    if (inFlight <= minInFlight) return 0;
+    if (inFlight > this.#workable * steep[rank]!) return this.#refuse(rank, 'event_loop');
+    return own.share === 1 || own.next() ? 0 : this.#refuse(rank, 'event_loop');
   }
 
   /** Takes note of the event loop, some twenty times a second. */
@@ -164,10 +180,9 @@ export class LoadShedder {
     for (const own of this.#classes) left = own.take(left, share === 1 || total === 0);
   }
 
-  #refuse(rank: number, reason: ShedReason): never {
+  #refuse(rank: number, reason: ShedReason): number {
     this.#counters[reason][rank]!.add(1);
-    this.#refused++;
-    throw overloaded(this.#retryAfterS());
+    return this.#retryAfterS();
   }
 
   /** The more is refused, the longer clients are asked to stay away, and not all for as long: they would come back as one. */

@@ -16,7 +16,7 @@ export function overload(load: LoadShedder): Policy {
 export function shed(load: LoadShedder): Policy {
   return (context: RequestContext) => {
     const criticality = context.route?.criticality;
-    if (criticality === undefined) return;
+    if (criticality === undefined || context.admitted) return;
     load.admit(criticality);
     context.admitted = true;
   };

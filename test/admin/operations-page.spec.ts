@@ -84,7 +84,9 @@ async function expectFollowed({ info, text }: Block): Promise<void> {
 describe('docs/operations.md, from top to bottom', { timeout: 60_000 }, () => {
   for (const heading of headings) {
     describe(heading, () => {
-      test.each(fencedBlocks(section(page, heading)))('$info at line $line', expectFollowed);
+      test.each(fencedBlocks(section(page, heading)))('$info at line $line', async (block) => {
+        await expectFollowed(block);
+      });
     });
   }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Override } from '#gateway/control/override.ts';
+import { startConsul } from '../support/consul.ts';
 import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
 import { send, until, type Answer } from '../support/raw-client.ts';
 import { startUpstream, type Handler, type TestUpstream } from '../support/upstream.ts';
@@ -212,6 +213,36 @@ describe('A drained endpoint', () => {
     expect((await post({ kind: 'endpoint', target: one.url, action: 'drain', ...anna })).status).toBe(409);
     // Once more for the one that is drained already is a longer time for it.
     expect((await post({ kind: 'endpoint', target: other.url, action: 'drain', ...anna })).status).toBe(201);
+  });
+
+  test('is drained still when it leaves a discovery and comes back', async () => {
+    const consul = await startConsul();
+    const [first, second] = [one, other].map(({ port }) => ({ id: `i${port}`, address: '127.0.0.1', port }));
+    consul.register('pair', [first!, second!]);
+    await gateway.stop();
+    gateway = await startGateway({
+      upstreams: { pair: { discovery: { kind: 'consul', url: consul.url, service: 'pair' } } },
+      routes: [{ path: '/pair/*path', upstream: 'pair' }],
+    });
+    const states = () => pair().endpoints.map(({ origin, drained }) => [origin, drained]);
+    await until(() => states().length === 2);
+    expect((await post({ kind: 'endpoint', target: other.url, action: 'drain', ...anna })).status).toBe(201);
+    consul.register('pair', [first!]);
+    await until(() => states().length === 1);
+    consul.register('pair', [first!, second!]);
+    await until(() => states().length === 2);
+    expect(new Map(states() as [string, boolean][])).toEqual(
+      new Map([
+        [one.url, false],
+        [other.url, true],
+      ]),
+    );
+    expect((await send(`${gateway.adminUrl}/admin/upstreams/pair`)).json()).toMatchObject({
+      discovery: { kind: 'consul', lastAnswer: expect.stringMatching(/Z$/) as string },
+    });
+    await gateway.stop();
+    await consul.close();
+    gateway = await startGateway({ upstreams: {}, routes: [] });
   });
 });
 

@@ -101,9 +101,19 @@ describe('/admin/upstreams', () => {
   });
 
   test('names the last error with its status, its endpoint and its time, also where the answer was an error', async () => {
-    const { url } = await service((_request, response) => void response.writeHead(503).end());
+    const { url } = await service((request, response) => {
+      response.writeHead(request.url!.startsWith('/501') ? 501 : 503).end();
+    });
     await start({ endpoints: [url] });
     const before = Date.now();
+    // A status that no breaker counts is an error all the same.
+    await call(1, '/501');
+    expect(await things()).toMatchObject({
+      lastError: { code: 'UPSTREAM_ERROR', status: 501, endpoint: url },
+      // One of one says nothing about the upstream.
+      errorRatio: 1,
+      problems: [],
+    });
     await call(1);
     const { lastError, endpoints } = await things();
     expect(lastError).toMatchObject({ code: 'UPSTREAM_ERROR', status: 503, endpoint: url });

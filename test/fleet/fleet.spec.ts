@@ -59,7 +59,8 @@ describe('Two workers', { timeout: 60_000 }, () => {
     expect(await fleet.metric('http_server_active_requests')).toBe(0);
     await until(async () => (await fleet.metric('weir_server_connections')) === 0);
     const { text } = await fleet.admin('/metrics');
-    for (const worker of ['1', '2', 'primary']) expect(text).toContain(`process_uptime_seconds{weir_worker="${worker}"}`);
+    for (const worker of ['1', '2', 'primary'])
+      expect(text).toContain(`process_uptime_seconds{weir_worker="${worker}"}`);
     // One line for each series, or Prometheus refuses them all.
     const series = text.split('\n').flatMap((line) => (line.startsWith('#') ? [] : [line.replace(/ [^ ]+$/, '')]));
     expect(new Set(series).size).toBe(series.length);

@@ -1,7 +1,8 @@
 import { createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { startShopGateway, type ShopGateway } from './shop-gateway.ts';
+import { untilIdle } from '../support/gateway.ts';
+import { startModules, startShopGateway, type ShopGateway } from './shop-gateway.ts';
 import { readParts } from './streams.ts';
 
 let gateway: ShopGateway;
@@ -128,6 +129,72 @@ describe('@defer and @stream on the wire format of 2022', () => {
     expect((await gateway.shop.orders.counters()).active).toBe(1);
     leaving.abort();
     await expect.poll(async () => (await gateway.shop.orders.counters()).aborted).toBe(1);
+  });
+
+  test('a service that dies meanwhile is missing in its part, and the last part says that it is the last', async () => {
+    await gateway.shop.orders.setFault({ kind: 'hang' });
+    const parts = readParts(await send(deferred, legacy));
+    await parts.next();
+    await gateway.shop.orders.kill('SIGKILL');
+    const rest = await Array.fromAsync(parts);
+    const incremental = rest.flatMap((part) => (part.incremental ?? []) as Part[]);
+    expect(incremental.map(({ data }) => data)).toEqual([{ orders: null }, { orders: null }]);
+    expect(incremental.flatMap(({ errors }) => errors)).toMatchObject([
+      { extensions: { upstream: 'orders' } },
+      { extensions: { upstream: 'orders' } },
+    ]);
+    expect(rest.at(-1)).toMatchObject({ hasNext: false });
+    await gateway.shop.orders.restart();
+    await untilIdle(gateway);
+  });
+
+  test('nothing is left in flight after a deadline, at the services either', async () => {
+    await gateway.shop.orders.setFault({ kind: 'hang' });
+    for (const format of [legacy, current]) {
+      const parts = await Array.fromAsync(readParts(await send(deferred, format, { 'x-weir-deadline-ms': '250' })));
+      expect(parts.at(-1)).toMatchObject({ hasNext: false });
+      expect(JSON.stringify(parts)).toContain('DEADLINE_EXCEEDED');
+      await expect.poll(async () => (await gateway.shop.orders.counters()).active).toBe(0);
+    }
+    await untilIdle(gateway);
+  });
+
+  test('a gateway that stops lets what is under way come to its last part, over HTTP and WebSocket', async () => {
+    await gateway.shop.orders.setFault({ latencyMs: 600 });
+    const own = await startModules('resolvers', {
+      upstreams: Object.fromEntries(
+        (['users', 'orders', 'catalog', 'reviews'] as const).map((name) => [
+          name,
+          { endpoints: [gateway.shop[name].url] },
+        ]),
+      ),
+    });
+    const parts = readParts(
+      await fetch(own.graphqlUrl, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: legacy },
+        body: JSON.stringify({ query: deferred }),
+      }),
+    );
+    const client = createClient({
+      url: own.graphqlUrl.replace('http', 'ws'),
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+      lazy: false,
+      onNonLazyError: () => {},
+    });
+    const closed = new Promise((resolve) => client.on('closed', resolve));
+    const results = client.iterate({ query: deferred });
+    expect([(await parts.next()).value, (await results.next()).value]).toMatchObject([
+      { hasNext: true },
+      { hasNext: true },
+    ]);
+    const stopped = own.stop();
+    expect((await Array.fromAsync(parts)).at(-1)).toMatchObject({ hasNext: false });
+    expect((await Array.fromAsync(results)).at(-1)).toMatchObject({ hasNext: false });
+    expect(await closed).toMatchObject({ code: 1001 });
+    await stopped;
+    expect((await gateway.shop.orders.counters()).active).toBe(0);
   });
 
   test('is spoken on a WebSocket too, where no other can be asked for', async () => {

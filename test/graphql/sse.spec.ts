@@ -8,16 +8,17 @@ import {
   type GraphqlServer,
   type ShopGateway,
 } from './shop-gateway.ts';
+import { untilIdle } from '../support/gateway.ts';
 import { readEvents, type ServerSentEvent } from './streams.ts';
 
 function subscribe(
   server: GraphqlServer,
   query: string,
-  init: { accept?: string; signal?: AbortSignal } = {},
+  init: { accept?: string; signal?: AbortSignal; headers?: Record<string, string> } = {},
 ): Promise<Response> {
   return fetch(server.graphqlUrl, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: init.accept ?? 'text/event-stream' },
+    headers: { 'content-type': 'application/json', accept: init.accept ?? 'text/event-stream', ...init.headers },
     body: JSON.stringify({ query }),
     ...(init.signal && { signal: init.signal }),
   });
@@ -104,6 +105,51 @@ describe('Order events as server-sent events', () => {
     expect(await Array.fromAsync(events)).toEqual([{ event: 'complete', data: '' }]);
     await gateway.shop.orders.restart();
   });
+
+  test('a client that is cut off, in whatever way, takes the feed along', async () => {
+    const { hostname, port } = new URL(gateway.graphqlUrl);
+    const body = JSON.stringify({ query: 'subscription { orderEvents { type } }' });
+    for (const leave of ['destroy', 'resetAndDestroy'] as const) {
+      const socket = connect(Number(port), hostname).on('error', () => {});
+      socket.write(
+        `POST /graphql HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      );
+      await expect.poll(feeds).toBe(1);
+      socket[leave]();
+      await expect.poll(feeds).toBe(0);
+    }
+    await untilIdle(gateway);
+  });
+
+  test('the deadline that a client gave is said in a last result, and the feed is closed', async () => {
+    const response = await subscribe(gateway, 'subscription { orderEvents { type } }', {
+      headers: { 'x-weir-deadline-ms': '300' },
+    });
+    const events = await Array.fromAsync(readEvents(response));
+    expect(events.map(({ event }) => event)).toEqual(['next', 'complete']);
+    expect(resultOf(events[0]!).errors).toMatchObject([{ extensions: { code: 'DEADLINE_EXCEEDED' } }]);
+    await expect.poll(feeds).toBe(0);
+    await untilIdle(gateway);
+  });
+
+  test('a service that cannot be reached is said in a result, and the stream completes', async () => {
+    await gateway.shop.orders.kill('SIGKILL');
+    const events = await Array.fromAsync(readEvents(await subscribe(gateway, 'subscription { orderEvents { type } }')));
+    expect(events.map(({ event }) => event)).toEqual(['next', 'complete']);
+    expect(resultOf(events[0]!).errors).toMatchObject([{ extensions: { upstream: 'orders' } }]);
+    await gateway.shop.orders.restart();
+  });
+
+  test('when the gateway stops, streams complete, and no feed stays open at the service', async () => {
+    const open = await Promise.all(
+      Array.from({ length: 5 }, () => subscribe(gateway, 'subscription { orderEvents { type } }')),
+    );
+    const streams = open.map((response) => Array.fromAsync(readEvents(response)));
+    await expect.poll(feeds).toBe(5);
+    await gateway.gateway.stop();
+    expect(await Promise.all(streams)).toEqual(open.map(() => [{ event: 'complete', data: '' }]));
+    await expect.poll(feeds).toBe(0);
+  });
 });
 
 describe('Server-sent events (GraphQL over SSE, distinct connections)', () => {
@@ -172,6 +218,32 @@ describe('Server-sent events (GraphQL over SSE, distinct connections)', () => {
     expect(await openSilent()).toBe(1);
     leaving.abort();
     await expect.poll(openSilent).toBe(0);
+  });
+
+  test('one that never opens has the time of an operation, and gives its place back', async () => {
+    const hasty = await startModules('test/fixtures/graphql', {
+      graphql: { timeout: '200ms', subscriptions: { maxOpen: 1 } },
+    });
+    for (let round = 0; round < 2; round++) {
+      const events = await Array.fromAsync(readEvents(await subscribe(hasty, 'subscription { unopened }')));
+      expect(resultOf(events[0]!).errors).toMatchObject([{ extensions: { code: 'DEADLINE_EXCEEDED' } }]);
+      expect(events.at(-1)!.event).toBe('complete');
+    }
+    await hasty.stop();
+  });
+
+  test("a client's deadline ends one in the middle of its silence, and one that nobody reads", async () => {
+    const headers = { 'x-weir-deadline-ms': '250' };
+    const silent = await subscribe(server, 'subscription { silent }', { headers });
+    const flood = await subscribe(server, 'subscription { flood }', { headers });
+    const events = await Array.fromAsync(readEvents(silent));
+    expect(events.map(({ event }) => event)).toEqual(['next', 'next', 'complete']);
+    expect(resultOf(events[1]!).errors).toMatchObject([{ extensions: { code: 'DEADLINE_EXCEEDED' } }]);
+    await expect.poll(openSilent).toBe(0);
+    // What was under way is still read, then the same.
+    const last = (await Array.fromAsync(readEvents(flood))).slice(-2);
+    expect(resultOf(last[0]!).errors).toMatchObject([{ extensions: { code: 'DEADLINE_EXCEEDED' } }]);
+    expect(last[1]!.event).toBe('complete');
   });
 
   test('more than maxOpen are refused, until one ends', async () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createClient, type Client, type ClientOptions } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { untilIdle } from '../support/gateway.ts';
 import {
   startModules,
   startShopGateway,
@@ -123,6 +124,57 @@ describe('Order events on a WebSocket', () => {
     await conversation.hear(({ id, type }) => id === '2' && type === 'complete');
     expect(conversation.received.filter(({ id }) => id === '1')).toEqual([]);
     conversation.socket.close();
+  });
+
+  test('a feed that breaks is said in a last result, then complete, and the socket lives on', async () => {
+    const conversation = await new Conversation(gateway).open();
+    conversation.say({ id: 'a', type: 'subscribe', payload: { query: 'subscription { orderEvents { type } }' } });
+    await expect.poll(feeds).toBe(1);
+    await gateway.shop.orders.kill('SIGKILL');
+    await conversation.hear(({ type }) => type === 'complete');
+    expect(conversation.received.slice(1)).toMatchObject([
+      { id: 'a', type: 'next', payload: { errors: [{ path: ['orderEvents'], extensions: { upstream: 'orders' } }] } },
+      { id: 'a', type: 'complete' },
+    ]);
+    await gateway.shop.orders.restart();
+    conversation.say({ id: 'b', type: 'subscribe', payload: { query: '{ __typename }' } });
+    await conversation.hear(({ id, type }) => id === 'b' && type === 'complete');
+    conversation.socket.close();
+    await untilIdle(gateway);
+  });
+
+  test('when the gateway stops, what is under way is answered, feeds are closed, then 1001', async () => {
+    const own = await startModules('resolvers', {
+      upstreams: Object.fromEntries(
+        (['users', 'orders', 'catalog', 'reviews'] as const).map((name) => [
+          name,
+          { endpoints: [gateway.shop[name].url] },
+        ]),
+      ),
+    });
+    await gateway.resetCounters();
+    const conversation = await new Conversation(own).open();
+    conversation.say({ id: 's', type: 'subscribe', payload: { query: 'subscription { orderEvents { type } }' } });
+    await expect.poll(feeds).toBe(1);
+    await gateway.shop.users.setFault({ latencyMs: 500 });
+    conversation.say({ id: 'q', type: 'subscribe', payload: { query: '{ user(id: 1) { id } }' } });
+    await expect.poll(async () => (await gateway.shop.users.counters()).active).toBe(1);
+    const idle = await new Conversation(own).open();
+    const stopped = own.stop();
+    await conversation.hear(({ id, type }) => id === 's' && type === 'complete');
+    // Who has nothing under way is not kept.
+    expect(await idle.closed).toBe(1001);
+    conversation.say({ id: 'late', type: 'subscribe', payload: { query: '{ user(id: 2) { id } }' } });
+    expect(await conversation.closed).toBe(1001);
+    expect(conversation.received.slice(1)).toMatchObject([
+      { id: 's', type: 'complete' },
+      { id: 'late', type: 'error', payload: [{ extensions: { code: 'SHUTTING_DOWN' } }] },
+      { id: 'q', type: 'next', payload: { data: { user: { id: '1' } } } },
+      { id: 'q', type: 'complete' },
+    ]);
+    await stopped;
+    const { users, orders } = await gateway.counters();
+    expect([users.active, orders.active]).toEqual([0, 0]);
   });
 
   test('a service that is down costs its own fields here as everywhere, and optional ones leave a note', async () => {

@@ -16,7 +16,8 @@ export async function startStage(listen: object = {}, upstream: object = {}): Pr
   const service = await startRecorder();
   const gateway = await startGateway({
     modules: 'test/fixtures/graphql',
-    listen,
+    // However slow the machine is, nothing is refused for it.
+    listen: { maxEventLoopLag: '60s', ...listen },
     upstreams: { service: { endpoints: [service.url], ...upstream } },
     routes: [{ path: '/p{/*rest}', upstream: 'service' }],
   });

@@ -24,7 +24,9 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
   const pour = () => {
     while (left > 0 && !response.destroyed) {
       left -= block.length;
-      if (!response.write(block)) return void response.once('drain', pour);
+      if (response.write(block)) continue;
+      response.once('drain', pour);
+      return;
     }
     response.end();
   };

@@ -113,6 +113,17 @@ describe('weir alerts', { timeout: 60_000 }, () => {
       expect(annotations.runbook_url).toBe(`https://wiki.example.com/weir#${alert.toLowerCase()}`);
   });
 
+  test('is warned of by weir check where an objective is for a /graphql that is not there', async () => {
+    const project = createProject({
+      'gateway.yaml': `${file}slo: [{ name: shop, graphql: true, availability: 0.99 }]\n`,
+    });
+    expect((await project.weir('check')).stdout).toContain(
+      'warning: The objective shop (gateway.yaml:3) is for /graphql, which is not there without modules',
+    );
+    project.write({ 'gateway.yaml': `${file}slo: [{ name: shop, availability: 0.99 }]\n` });
+    expect((await project.weir('check')).stdout).not.toContain('objective');
+  });
+
   test('says what is wrong with the configuration instead', async () => {
     const project = createProject({ 'gateway.yaml': `${file}slo: [{ name: x, availability: 1 }]\n` });
     const { status, stdout, stderr } = await project.weir('alerts');

@@ -72,9 +72,14 @@ export async function startConsul(): Promise<TestConsul> {
       response.end(consul.body ?? JSON.stringify(instances.map((instance) => entry(service, instance))));
     };
     let timer: NodeJS.Timeout | undefined;
-    if (service === '') return void response.writeHead(404).end();
-    if (consul.token !== undefined && token !== consul.token)
-      return void response.writeHead(403).end('Permission denied: token with AccessorID lacks permission');
+    if (service === '') {
+      response.writeHead(404).end();
+      return;
+    }
+    if (consul.token !== undefined && token !== consul.token) {
+      response.writeHead(403).end('Permission denied: token with AccessorID lacks permission');
+      return;
+    }
     const asked = Number(searchParams.get('index') ?? 0);
     // Blocks only while nothing has happened since; an index of 0 never blocks.
     if (asked > 0 && asked === Number(consul.index ?? index) && consul.status === 200) {

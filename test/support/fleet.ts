@@ -66,7 +66,7 @@ export async function askEach(
 /** A fleet of two in front of one service, under `/things`. */
 export function startFleet(
   upstreamUrl: string,
-  more: object = {},
+  more: FleetConfig = {},
   options?: GatewayProgramOptions,
 ): Promise<GatewayProgram> {
   return GatewayProgram.start(fleetConfig(upstreamUrl, more), options);
@@ -75,13 +75,14 @@ export function startFleet(
 export function fleetConfig(upstreamUrl: string, { listen, upstream, ...more }: FleetConfig = {}): object {
   return {
     listen: { workers: 2, ...listen },
-    upstreams: { things: { endpoints: [upstreamUrl], ...upstream } },
+    // A test may hold an answer back for as long as it takes, on a busy machine too.
+    upstreams: { things: { endpoints: [upstreamUrl], timeout: '2m', attemptTimeout: '2m', ...upstream } },
     routes: [{ path: '/things{/*rest}', upstream: 'things', methods: ['GET', 'POST'] }],
     ...more,
   };
 }
 
-interface FleetConfig {
+export interface FleetConfig {
   readonly listen?: object;
   readonly upstream?: object;
   readonly [key: string]: unknown;

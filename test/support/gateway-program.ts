@@ -24,6 +24,9 @@ export class GatewayProgram {
   url = '';
   adminUrl = '';
   readonly #folder: string | undefined;
+  readonly #log: LogLine[] = [];
+  /** How much of stdout is in the log. */
+  #read = 0;
 
   private constructor(config: object, options: GatewayProgramOptions) {
     const { folder, nodeArgs = [], args = [], env = {} } = options;
@@ -59,17 +62,22 @@ export class GatewayProgram {
     writeFileSync(this.file, typeof config === 'string' ? config : `${JSON.stringify(withPorts(config), null, 2)}\n`);
   }
 
-  get log(): LogLine[] {
-    return this.program.stdout
-      .split('\n')
-      .slice(0, -1)
-      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
+  /** All lines so far. */
+  get log(): readonly LogLine[] {
+    const { stdout } = this.program;
+    for (let end = stdout.indexOf('\n', this.#read); end >= 0; end = stdout.indexOf('\n', this.#read)) {
+      const line = stdout.slice(this.#read, end);
+      this.#read = end + 1;
+      if (line.startsWith('{')) this.#log.push(JSON.parse(line) as LogLine);
+    }
+    return this.#log;
   }
 
   /** Waits for a line of the log. */
   async logged(is: (line: LogLine) => boolean): Promise<LogLine> {
-    await this.program.until(() => this.log.some(is));
-    return this.log.find(is)!;
+    let found: LogLine | undefined;
+    await this.program.until(() => (found = this.log.find(is)) !== undefined);
+    return found!;
   }
 
   admin(path: string, method = 'GET', body?: object): Promise<Answer> {

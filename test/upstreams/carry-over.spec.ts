@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +9,15 @@ import { RetryBudget } from '#upstreams/retry-budget.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 import { startNameServer } from '../support/dns.ts';
 import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
-import { send, until } from '../support/raw-client.ts';
-import { deadUrl, startUpstream, type Handler, type TestUpstream } from '../support/upstream.ts';
+import { send, settle, until } from '../support/raw-client.ts';
+import {
+  deadUrl,
+  startServer,
+  startUpstream,
+  type Handler,
+  type TestServer,
+  type TestUpstream,
+} from '../support/upstream.ts';
 
 /** What an upstream knows when its settings change, as a reload changes them. */
 
@@ -136,7 +144,7 @@ describe('Other settings', () => {
     reload({ endpoints: [service.url], discovery: undefined });
     expect(endpoint().target).toBe(service.url);
     const before = names.queries.length;
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await settle(250);
     expect(names.queries.length).toBe(before);
     await names.close();
   });
@@ -146,6 +154,44 @@ describe('Other settings', () => {
     const known = endpoint();
     expect(() => reload({ endpoints: ['http://127.0.0.1:1'], tls: { ca: '/does/not/exist' } })).toThrow('ENOENT');
     expect([endpoint(), things().settings.tls]).toEqual([known, undefined]);
+  });
+});
+
+describe('Connections of the streaming form that are not needed any more', () => {
+  let held: (() => void) | undefined;
+  let keeping: TestServer;
+
+  /** Neither side gives up an idle connection by itself. */
+  async function kept(): Promise<void> {
+    keeping = await startServer((request, response) => {
+      request.resume().on('end', () => {
+        if (request.url === '/held') held = () => response.end('late');
+        else response.end('ok');
+      });
+    });
+    keeping.server.keepAliveTimeout = 0;
+    await front({ endpoints: [keeping.url] });
+    endpoint().connections.agent.on('free', (socket: Socket) => socket.setTimeout(0));
+  }
+
+  test('close at once where they are idle', async () => {
+    await kept();
+    await large();
+    expect(keeping.connections.size).toBe(1);
+    reload({ connectTimeout: '3s' });
+    await until(() => keeping.connections.size === 0);
+    await keeping.close();
+  });
+
+  test('close after the answer that was under way', async () => {
+    await kept();
+    const call = send(`${gateway.url}/held`, { method: 'POST', body: Buffer.alloc(100_000) });
+    await until(() => held !== undefined);
+    reload({ connectTimeout: '3s' });
+    held!();
+    expect((await call).text).toBe('late');
+    await until(() => keeping.connections.size === 0);
+    await keeping.close();
   });
 });
 
@@ -241,8 +287,9 @@ describe('Discovery', () => {
     await until(() => things().endpoints.length === 1);
     const [known] = things().endpoints;
     reload({ timeout: '3s', connectTimeout: '3s' });
-    expect([things().endpoints, names.queries.length]).toEqual([[known], 2]);
     expect(await ask()).toBe('ok');
+    await settle();
+    expect([things().endpoints, names.queries.length]).toEqual([[known], 2]);
     reload({ discovery: { ...discovery, every: '30m' } });
     await until(() => names.queries.length === 4);
     expect(things().endpoints).toEqual([known]);

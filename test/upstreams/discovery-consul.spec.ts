@@ -202,6 +202,9 @@ describe('Blocking queries', () => {
     await until(() => consul.held === 1);
     await gateway!.stop();
     await until(() => consul.held === 0);
+    const before = consul.queries.length;
+    await settle();
+    expect(consul.queries.length).toBe(before);
     gateway = undefined;
   });
 

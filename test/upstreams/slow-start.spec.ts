@@ -90,7 +90,7 @@ describe('Slow start begins', () => {
     written = { slowStart: '1h', retry: { attempts: 0 }, breaker: { failures: 10_000 }, ...settings };
     gateway = await startGateway({ upstreams: { things: written }, routes: [{ path: '/*path', upstream: 'things' }] });
   }
-  async function service(): Promise<{ url: string; well: boolean }> {
+  async function start(): Promise<{ url: string; well: boolean }> {
     const state = { url: '', well: true };
     const upstream = await startUpstream((_request, response) => void response.writeHead(state.well ? 200 : 500).end());
     services.push(upstream);
@@ -102,7 +102,7 @@ describe('Slow start begins', () => {
   const ask = () => fetch(`${gateway.url}/${Math.random()}`);
 
   test('for one that its health checks find well again, but for none at boot', async () => {
-    const [a, b] = [await service(), await service()];
+    const [a, b] = [await start(), await start()];
     await front({
       endpoints: [a.url, b.url],
       health: { path: '/health', every: '100ms', healthyAfter: 1, unhealthyAfter: 1 },
@@ -116,7 +116,7 @@ describe('Slow start begins', () => {
   });
 
   test('for one whose ejection is over', async () => {
-    const a = await service();
+    const a = await start();
     await front({ endpoints: [a.url, await deadUrl()], ejection: { failures: 1, for: '50ms' } });
     while (endpoints()[1]!.ejections === 0) await ask();
     await until(() => endpoints()[1]!.ejectedUntilMs === undefined);
@@ -124,14 +124,14 @@ describe('Slow start begins', () => {
   });
 
   test('for one that an operator no longer drains', async () => {
-    await front({ endpoints: [(await service()).url, (await service()).url] });
+    await front({ endpoints: [(await start()).url, (await start()).url] });
     endpoints()[0]!.drained = true;
     endpoints()[0]!.drained = false;
     expect(slow()).toEqual([true, false]);
   });
 
   test('for one that joins others by a reload', async () => {
-    const [a, b] = [await service(), await service()];
+    const [a, b] = [await start(), await start()];
     await front({ endpoints: [a.url] });
     const things = gateway.gateway.assembly.upstreams.get('things')!;
     things.prepare(upstreamSchema.parse({ ...written, endpoints: [a.url, b.url] }))();

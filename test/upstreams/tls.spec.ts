@@ -163,7 +163,7 @@ describe('TLS to discovered endpoints', () => {
         others: { discovery: { ...discovery, name: 'other.test' }, ...common },
         renamed: { discovery: { ...discovery, name: 'other.test', host: 'orders.test' }, ...common },
       },
-      routes: ['things', 'others', 'renamed'].map((upstream) => ({ path: `/${upstream}`, upstream })),
+      routes: ['things', 'others', 'renamed'].map((name) => ({ path: `/${name}`, upstream: name })),
     });
     const post = (path: string) => send(gateway!.url + path, { method: 'POST', body: 'x'.repeat(length) });
     expect(await post('/things')).toMatchObject({ status: 200, text: `sent ${length}` });

@@ -4,7 +4,7 @@ import { overview } from './overview.ts';
 import { runtime } from './runtime.ts';
 import { upstreams } from './upstreams.ts';
 
-export const dashboards: readonly Dashboard[] = [overview, upstreams, graphql, runtime];
+const dashboards: readonly Dashboard[] = [overview, upstreams, graphql, runtime];
 
 /** The files of deploy/grafana/dashboards, by path. */
 export const dashboardFiles: Readonly<Record<string, () => string>> = Object.fromEntries(

@@ -21,9 +21,37 @@ What \`/metrics\` on the admin port prints, as Prometheus text, and what goes to
 second column where \`telemetry.otlp\` names one. Metrics that have nothing to say yet are missing. A histogram is three
 series, \`_bucket\`, \`_sum\` and \`_count\`. Durations are in seconds, memory is in bytes.
 
-The alerts over them are [deploy/prometheus/weir.rules.yml](../deploy/prometheus/weir.rules.yml), which \`weir alerts\` prints for
-a configuration of your own; the dashboards are in [deploy/grafana](../deploy/grafana); the [runbook](runbook.md) says what
-to do about an alert.
+The dashboards over them are in [deploy/grafana](../deploy/grafana), and the alerts of the example in
+[deploy/prometheus/weir.rules.yml](../deploy/prometheus/weir.rules.yml); the [runbook](runbook.md) says what to do about each.
+\`docker compose --profile monitoring up\` runs all of it over the example.
+
+## Alerts and objectives
+
+\`weir alerts\` prints the rules for a configuration of your own: its limits are in them, and its objectives.
+
+\`\`\`sh
+weir alerts --runbook https://wiki.example.com/weir/runbook > weir.rules.yml
+\`\`\`
+
+The job that scrapes the gateway must be called what \`telemetry.serviceName\` says, since the rules ask for it: other programs use
+the names of the semantic conventions too.
+
+\`\`\`yaml
+slo:
+  - { name: everything, availability: 0.999 }
+  - { name: checkout, routes: [orders, payments], availability: 0.9995, latency: { under: 500ms, target: 0.99 } }
+  - { name: storefront, graphql: true, availability: 0.995, window: 28d }
+\`\`\`
+
+- **Availability** counts what failed by the fault of the gateway or an upstream ([errors.md](errors.md) has the fault of each
+  code), and a service's own 5xx that was passed on. What clients do wrong, or give up, is no failure, and neither is a static
+  \`fallback\` of a route unless its status says so.
+- **Latency** is the time to the end of an answer, of those that did not fail and those that their clients gave up. Server-sent
+  events and WebSockets are left out. \`under\` is a bound of the histogram, or it could not be told.
+- **Burn rates**, each over two windows: a page at 14.4 times what the objective allows (1 h and 5 min) or 6 times (6 h and 30 min), a
+  ticket at 3 times (1 day and 2 h) or once (3 days and 6 h). A rate at which more than everything would have to fail is left out.
+
+## Metrics
 
 | Prometheus | OpenTelemetry | Kind | Labels | What it is |
 | --- | --- | --- | --- | --- |

@@ -123,7 +123,11 @@ class Flight implements ResponseSink, CallHandle {
     const { debug, name } = this.#upstream;
     if (debug.on && debug.wants(call.context)) {
       const { method, path } = call;
-      debug.write(call.context, { upstream: name, method, path, call: this.#call.context.id }, 'joined a call under way');
+      debug.write(
+        call.context,
+        { upstream: name, method, path, call: this.#call.context.id },
+        'joined a call under way',
+      );
     }
     if (this.#leaderPaused) this.#handle.resume();
     return follower;
