@@ -145,7 +145,7 @@ export const errorTable = {
     fault: 'client',
     title: 'The request headers are too large',
     retry: 'no',
-    meaning: 'The header section is larger than `listen.maxHeaderBytes`.',
+    meaning: 'The header section is larger than `listen.maxHeaderBytes`, or has more than 128 lines.',
     action: 'Send fewer or shorter headers; large cookies are the usual cause.',
     proxyStatus: 'http_request_denied',
   },

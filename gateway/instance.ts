@@ -10,6 +10,7 @@ import { assemble, type Assembly, type AssemblySurroundings } from './assembly.t
 import { createDoors } from './doors.ts';
 import { createGraphqlDoor, type GraphqlDoor } from './graphql/door.ts';
 import { readExamples } from './graphql/examples.ts';
+import type { DemoKey } from './graphql/graphiql-consumers.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { HttpHost } from './http/host.ts';
 import { Pipeline } from './http/pipeline.ts';
@@ -29,6 +30,8 @@ import { observeUpstreams } from './upstream-metrics.ts';
 export interface InstanceOptions {
   /** Where log lines go instead of stdout. */
   readonly logDestination?: { write(line: string): void } | undefined;
+  /** API keys that GraphiQL shows to whoever opens it, for a demonstration; never taken from a configuration. Default: none. */
+  readonly demoKeys?: readonly DemoKey[];
   /** Of one of several processes that are one gateway: which it is, and what another has found of the health of endpoints. */
   readonly worker?: { readonly index: number; readonly count: number; readonly verdicts: HealthVerdicts };
 }
@@ -96,6 +99,7 @@ export class Instance {
         load: this.#load,
         refusals: telemetry.refusals,
         examples: readExamples(project.modulesDir),
+        demoKeys: options.demoKeys && { header: config.auth.apiKeys.header, keys: options.demoKeys },
         admit: (context, payload) => admitConnection(this.#assembly.auth.verifiers, context, payload),
       });
     this.#host = new HttpHost(this.#pipeline(), {

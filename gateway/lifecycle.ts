@@ -3,6 +3,7 @@ import { systemClock } from '#core/clock.ts';
 import { Gateway, type Addresses, type Startable } from './gateway.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { workersOf } from './fleet/share.ts';
+import type { InstanceOptions } from './instance.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
 
@@ -17,11 +18,12 @@ interface AddressError extends Error {
 
 /**
  * One process, or as many as `listen.workers` says.
+ * @param demoKeys API keys that GraphiQL shows, for a demonstration in one process
  * @throws {ModuleError | ProblemsError} with all that does not fit together
  */
-export function createGateway(project: Project): Startable {
+export function createGateway(project: Project, { demoKeys }: Pick<InstanceOptions, 'demoKeys'> = {}): Startable {
   const workers = workersOf(project.loaded.config.listen);
-  return workers === 1 ? new Gateway(project) : new Fleet(project, workers);
+  return workers === 1 ? new Gateway(project, { ...(demoKeys && { demoKeys }) }) : new Fleet(project, workers);
 }
 
 /**
@@ -33,7 +35,8 @@ export async function listen(gateway: Startable): Promise<Addresses> {
     return await gateway.start();
   } catch (error) {
     const { syscall } = error as Partial<AddressError>;
-    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error;
+    // Of several processes one binds for all of them.
+    if (syscall !== 'listen' && syscall !== 'bind' && syscall !== 'getaddrinfo') throw error;
     throw new ProblemsError([explain(error as AddressError, gateway.project)]);
   }
 }

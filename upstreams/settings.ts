@@ -99,6 +99,11 @@ export const upstreamSchema = z
         'What the upstream is shown of the caller: `none`; `headers`, the x-weir-* headers; `token`, the token that the ' +
           'caller showed, once verified; or `{ static: { authorization: ... } }`, the same for all.',
       ),
+    cookies: z
+      .array(z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'write the name of a cookie, or * for all'))
+      .max(64)
+      .default([])
+      .describe("Cookies of the client that REST routes pass on, by name; `'*'` for all, none when empty."),
     timeout: duration().prefault('30s').describe('For one call with its retries, up to the final response head.'),
     connectTimeout: duration().prefault('2s').describe('For a TCP and TLS connection.'),
     idleTimeout: duration().prefault('60s').describe('Between two bytes of a body, a stream or a WebSocket.'),

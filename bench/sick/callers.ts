@@ -33,7 +33,7 @@ const forms: readonly Form[] = [
   { method: 'POST', path: () => `/${name}/upload`, type: 'application/octet-stream', body: () => upload },
 ];
 
-function call(): void {
+function callOnce(): void {
   const number = calls++;
   const { method, path, type, body } = forms[number % forms.length]!;
   const content = body?.(number);
@@ -75,7 +75,7 @@ const endMs = startMs + seconds * 1_000;
 function offer(): void {
   const now = performance.now();
   const due = Math.floor(((Math.min(now, endMs) - startMs) / 1_000) * perSecond);
-  while (calls < due) call();
+  while (calls < due) callOnce();
   if (now < endMs) setTimeout(offer, 2);
   else leave();
 }

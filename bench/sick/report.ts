@@ -45,10 +45,12 @@ function cells(measured: Measured, { title, called }: Condition): string[] {
 
 /** Over all rounds, and that of the worst. */
 function attempts(rounds: readonly SickRound[]): string {
-  const share = (some: readonly SickRound[]): number =>
-    some.reduce((sum, round) => sum + round.attempts, 0) / some.reduce((sum, round) => sum + round.calls, 0);
-  const worst = Math.max(...rounds.map((round) => share([round])));
-  return `${share(rounds).toFixed(2)} (${worst.toFixed(2)} at most)`;
+  const worst = Math.max(...rounds.map((round) => attemptsPerCall([round])));
+  return `${attemptsPerCall(rounds).toFixed(2)} (${worst.toFixed(2)} at most)`;
+}
+
+function attemptsPerCall(rounds: readonly SickRound[]): number {
+  return rounds.reduce((sum, round) => sum + round.attempts, 0) / rounds.reduce((sum, round) => sum + round.calls, 0);
 }
 
 /** The two most common, in per cent. */

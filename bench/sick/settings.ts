@@ -1,7 +1,8 @@
-/** How the gateway is set up for a table. All upstreams, well and sick, have the same settings. */
+/** How the gateway is set up for a table. */
 export interface Setting {
   readonly name: string;
   readonly title: string;
+  /** Of every upstream that is called beside the load, the one that is well included. */
   readonly upstream: Readonly<Record<string, unknown>>;
 }
 
@@ -12,7 +13,8 @@ export const settings: readonly Setting[] = [
   {
     name: 'breaker',
     title: 'A sick upstream, with the breaker',
-    upstream: { attemptTimeout },
+    // Short as well, so that every round sees it open, probe, and open again.
+    upstream: { attemptTimeout, breaker: { openFor: '1s' } },
   },
   {
     name: 'budget',

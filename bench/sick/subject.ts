@@ -34,10 +34,13 @@ export async function startSubject(run: Run, stack: AsyncDisposableStack, { upst
   for (const [name, peerPort] of Object.entries(sick.ports)) origins[name] = `http://127.0.0.1:${peerPort}`;
   const names = Object.keys(origins);
   const config = {
-    modules: join(import.meta.dirname, 'modules'),
+    modules: join(import.meta.dirname, '../../test/fixtures/sick'),
     listen: { port, drainDelay: '0s' },
     admin: { port: adminPort },
-    upstreams: Object.fromEntries(names.map((name) => [name, { endpoints: [origins[name]], ...upstream }])),
+    upstreams: Object.fromEntries(
+      // The one that is measured has all that is on by default.
+      names.map((name) => [name, { endpoints: [origins[name]], ...(name !== 'well' && upstream) }]),
+    ),
     routes: names.map((name) => ({ path: `/${name}{/*rest}`, upstream: name })),
   };
   const file = join(await mkdtemp(join(run.folder, 'weir-')), 'gateway.yaml');
@@ -52,14 +55,16 @@ export async function startSubject(run: Run, stack: AsyncDisposableStack, { upst
     const said = await Exposition.of(adminUrl);
     const labels = { weir_upstream: 'dead' };
     const calls = said.sum('weir_upstream_call_duration_seconds_count', labels);
-    // Calls that the breaker refused were no attempts.
-    const refused = said.sum('weir_upstream_call_errors_total', { ...labels, error_type: 'UPSTREAM_UNAVAILABLE' });
-    return calls - refused + said.sum('weir_upstream_retries_total', labels);
+    // What breaker and bulkhead refused, be it the first or a further one, was no attempt.
+    const refused = ['UPSTREAM_UNAVAILABLE', 'UPSTREAM_OVERLOADED']
+      .map((code) => said.sum('weir_upstream_call_errors_total', { ...labels, error_type: code }))
+      .reduce((sum, count) => sum + count);
+    return calls + said.sum('weir_upstream_retries_total', labels) - refused;
   };
   return {
     process,
     port,
-    attempts: async (name) => (name === 'dead' ? await attemptsAtNobody() : (await sick.counts())[name]),
+    attempts: (name) => (name === 'dead' ? attemptsAtNobody() : sick.count(name)),
     idle: () => untilIdle(adminUrl),
   };
 }
@@ -79,7 +84,7 @@ type Present = Exclude<Sickness, 'dead'>;
 
 interface Peer {
   readonly ports: Readonly<Record<Present, number>>;
-  readonly counts: () => Promise<Readonly<Record<Present, number>>>;
+  readonly count: (name: Present) => Promise<number>;
 }
 
 async function startPeer(core: number, stack: AsyncDisposableStack): Promise<Peer> {
@@ -89,9 +94,9 @@ async function startPeer(core: number, stack: AsyncDisposableStack): Promise<Pee
   const ports = JSON.parse(await nextLine(lines)) as Peer['ports'];
   return {
     ports,
-    counts: async () => {
+    count: async (name) => {
       child.stdin!.write('\n');
-      return JSON.parse(await nextLine(lines)) as Record<Present, number>;
+      return (JSON.parse(await nextLine(lines)) as Record<Present, number>)[name];
     },
   };
 }

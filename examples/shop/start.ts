@@ -11,6 +11,7 @@ import { createGateway, listen, untilSignal } from '#gateway/lifecycle.ts';
 import { openProject } from '#gateway/project.ts';
 import { spawnShop, type Shop } from './services/spawn.ts';
 import { banner } from './banner.ts';
+import { demoKeysOf } from './demo-keys.ts';
 
 const args = process.argv.slice(2);
 if (args.length > 0) {
@@ -26,9 +27,11 @@ async function startShop(): Promise<number> {
     const { users, orders, catalog, reviews } = shop;
     const urls = { USERS_URL: users.url, ORDERS_URL: orders.url, CATALOG_URL: catalog.url, REVIEWS_URL: reviews.url };
     const config = relative('', fileURLToPath(new URL('gateway.yaml', import.meta.url)));
-    const gateway = createGateway(await openProject({ config, env: { ...process.env, ...urls } }));
+    const project = await openProject({ config, env: { ...process.env, ...urls } });
+    const demoKeys = demoKeysOf(project);
+    const gateway = createGateway(project, { demoKeys });
     const { address, admin } = await listen(gateway);
-    const text = banner({ gateway: urlOf(address), admin: urlOf(admin), shop });
+    const text = banner({ gateway: urlOf(address), admin: urlOf(admin), shop, demoKeys });
     // A program that reads stdout finds JSON lines there and nothing else.
     if (process.stdout.isTTY) {
       terminal.out(text);

@@ -13,6 +13,7 @@ import type { RefusalLog } from '../telemetry/refusal-log.ts';
 import { readAccept } from './accept.ts';
 import { readContentType } from './content-type.ts';
 import { ErrorFormat } from './error-format.ts';
+import type { DemoKeys } from './graphiql-consumers.ts';
 import { GraphiqlPage } from './graphiql.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { OperationLog } from './operation-log.ts';
@@ -39,6 +40,8 @@ export interface GraphqlDoorOptions {
   readonly refusals: RefusalLog;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
   readonly examples?: readonly string[];
+  /** API keys that GraphiQL lets its user choose from, so no secrets. Default: none. */
+  readonly demoKeys?: DemoKeys | undefined;
 }
 
 /** Where GraphQL is served: over HTTP, as server-sent events, over WebSocket. All stages of the pipeline lie before it. */
@@ -81,7 +84,7 @@ class Door implements GraphqlDoor {
     this.#yoga = this.#openYogaLane();
     const protocol = new TransportProtocol({ settings, operations, operationLog, clock, log, load, admit });
     this.#webSockets = new WebSockets(protocol, log);
-    this.#graphiql = new GraphiqlPage(examples);
+    this.#graphiql = new GraphiqlPage(examples, options.demoKeys);
   }
 
   configure(settings: GraphqlSettings): void {

@@ -1,15 +1,21 @@
 import { hash } from 'node:crypto';
 import type { RequestContext } from '#core/context.ts';
 import { firstValue } from '#core/headers.ts';
+import { chooser, withChooser, type DemoKeys } from './graphiql-consumers.ts';
 
 /** GraphiQL, for browsers that open the path of the API. */
 export class GraphiqlPage {
   readonly #examples: readonly string[];
+  readonly #demoKeys: DemoKeys | undefined;
   #page: Promise<Page> | undefined;
 
-  /** @param examples GraphQL documents that stand in the tabs of who comes for the first time */
-  constructor(examples: readonly string[]) {
+  /**
+   * @param examples GraphQL documents that stand in the tabs of who comes for the first time
+   * @param demoKeys keys that are no secrets, for whoever opens the page to choose from
+   */
+  constructor(examples: readonly string[], demoKeys?: DemoKeys) {
     this.#examples = examples;
+    this.#demoKeys = demoKeys;
   }
 
   /** A browser's navigation names HTML; scripts that fetch take anything, and are served the API. */
@@ -18,7 +24,7 @@ export class GraphiqlPage {
   }
 
   async reply({ method, headers, reply }: RequestContext): Promise<void> {
-    const { body, etag, policy } = await (this.#page ??= renderPage(this.#examples));
+    const { body, etag, policy } = await (this.#page ??= renderPage(this.#examples, this.#demoKeys));
     const head = { etag, vary: 'Accept', 'cache-control': 'no-cache' };
     if (firstValue(headers['if-none-match']) === etag) {
       reply.head(304, head);
@@ -43,14 +49,15 @@ interface Page {
   readonly policy: string;
 }
 
-async function renderPage(examples: readonly string[]): Promise<Page> {
+async function renderPage(examples: readonly string[], demoKeys: DemoKeys | undefined): Promise<Page> {
   // Nine megabytes, for it brings all its parts along; of no use to a gateway that no browser opens.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
   const [defaultQuery] = examples;
-  const html = renderGraphiQL({
+  const page = renderGraphiQL({
     title: 'Weir',
     ...(defaultQuery !== undefined && { defaultQuery, defaultTabs: examples.map((query) => ({ query })) }),
   });
+  const html = demoKeys ? withChooser(page, chooser(demoKeys)) : page;
   return { body: Buffer.from(html), etag: `"${hash('sha256', html, 'base64url')}"`, policy: securityPolicy(html) };
 }
 

@@ -6,7 +6,6 @@ import {
 } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
-import { untilCancelled } from '#upstreams/cancelled.ts';
 import { at, enforceDeadline, followingCancellation } from './cancellation.ts';
 import type { Engine } from './engine.ts';
 import { account, operationContext } from './operation-context.ts';
@@ -47,40 +46,24 @@ export class Subscriptions {
     this.#places++;
   }
 
-  /** Opens one, in a place taken before. What opens it has an operation's time, and it lasts as long as its client allows. */
+  /** Opens one, in a place taken before. It lasts as long as its client allows. */
   async open(
     args: ValidatedSubscriptionArgs,
     context: RequestContext,
     record: OperationRecord,
   ): Promise<Result | ResultStream> {
-    const { clock, execution, errors, settings } = this.#engine;
+    const { clock, execution, errors } = this.#engine;
     // Its end is not that of the request which brought it: the answer still has its last words to say.
     const { cancellation, loose } = followingCancellation(context.cancellation);
     const own = operationContext(context, { startedMs: clock.monotonicMs(), cancellation });
-    const lastsUntilMs = context.deadlineMs;
-    own.deadlineMs = Math.min(lastsUntilMs, own.startedMs + settings.timeout);
-    const inTime = enforceDeadline(own, clock);
+    own.deadlineMs = context.deadlineMs;
     const formatError = (error: GraphQLError) => errors.format(error, context);
-    const failed = (cause: unknown): Result => ({ errors: [formatError(new GraphQLError('', { cause }))] });
     const leave = () => {
       this.#places--;
       loose();
       account(context, own);
     };
-    const opening = createSourceEventStream({ ...args, contextValue: execution.contextFor(own) });
-    let events: Awaited<typeof opening>;
-    try {
-      events = await untilCancelled(Promise.resolve(opening), undefined, own, clock);
-    } catch (error) {
-      // It may yet open, for nobody.
-      void Promise.resolve(opening).then(closeUnread, () => undefined);
-      leave();
-      record.end('failed');
-      return failed(error);
-    } finally {
-      inTime();
-    }
-    own.deadlineMs = lastsUntilMs;
+    const events = await createSourceEventStream({ ...args, contextValue: execution.contextFor(own) });
     if (!(Symbol.asyncIterator in events)) {
       leave();
       record.end('failed');
@@ -89,9 +72,9 @@ export class Subscriptions {
     const stream: ResultStream = new ResultStream({
       items: events[Symbol.asyncIterator]() as AsyncIterator<unknown, unknown, undefined>,
       format: (event) => this.#event({ ...args, rootValue: event }, own, context),
-      fail: failed,
+      fail: (cause) => ({ errors: [formatError(new GraphQLError('', { cause }))] }),
     });
-    const stopWatching = at(lastsUntilMs, clock, () => {
+    const stopWatching = at(own.deadlineMs, clock, () => {
       const over = new WeirError('DEADLINE_EXCEEDED', {
         detail: 'The time is over that the client gave the subscription.',
       });
@@ -132,8 +115,4 @@ export class Subscriptions {
     this.#closed = true;
     await Promise.all([...this.#open].map((stream) => stream.return()));
   }
-}
-
-function closeUnread(events: object): void {
-  if (Symbol.asyncIterator in events) void (events as AsyncGenerator).return(undefined).catch(() => undefined);
 }

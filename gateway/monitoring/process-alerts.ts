@@ -6,9 +6,7 @@ const mebibyte = 1024 ** 2;
 
 /** What is wrong with the gateway's processes themselves, and with what they were told. */
 export function processAlerts({ select, config }: Scope): readonly Alert[] {
-  const { maxConnections, maxEventLoopLag } = config.listen;
-  // Half of what it takes before requests are refused for it.
-  const lagS = maxEventLoopLag / 2000;
+  const { maxConnections } = config.listen;
   const memory = `min_over_time(${select('process_memory_usage_bytes')}`;
   return [
     {
@@ -48,11 +46,11 @@ sum by (job, instance) (increase(${select('weir_worker_restarts_total')}[15m])) 
     },
     {
       name: 'WeirEventLoopLag',
-      expr: `avg_over_time(${select('nodejs_eventloop_delay_p99_seconds')}[5m]) > ${lagS}`,
+      expr: `avg_over_time(${select('nodejs_eventloop_delay_p99_seconds')}[5m]) > 0.1`,
       for: '5m',
       severity: 'ticket',
       summary: 'The event loop of {{ $labels.instance }} lags',
-      description: `One in a hundred of its turns is {{ $value | humanizeDuration }} late; above ${2 * lagS}s (listen.maxEventLoopLag) requests are refused.`,
+      description: 'One in a hundred of its turns is {{ $value | humanizeDuration }} late, and whatever waits for it.',
     },
     {
       name: 'WeirMemoryGrowth',

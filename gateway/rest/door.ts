@@ -9,6 +9,7 @@ import { replyWithError } from '#gateway/http/error-reply.ts';
 import { invite } from '#gateway/http/expectation.ts';
 import { sendWithFallback } from './fallback.ts';
 import { announcedTrailers, endToEnd, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
+import { allowedCookies } from './cookies.ts';
 import type { RestRoute } from './route.ts';
 
 /** Passes a request on to its route's upstream, and the answer back as it comes. */
@@ -35,6 +36,7 @@ export function passUpgrade(
   switched: (leave: () => void) => void,
 ): void {
   const switching = (received: Headers, leave: () => void) => {
+    context.sustained = true;
     switched(leave);
     const { connection, upgrade } = received;
     return { connection, upgrade, ...responseHeaders(context, received), ...context.reply.headers };
@@ -43,17 +45,15 @@ export function passUpgrade(
 }
 
 function send(context: RequestContext, route: RestRoute, stream: ClientStream | undefined): void {
-  const call = newCall(
-    context,
-    context.method,
-    route.targetOf(context),
-    requestHeaders(context, stream?.kind === 'body'),
-    {
-      body: context.body,
-      stream,
-      timeoutMs: route.timeoutMs,
-    },
-  );
+  const headers = requestHeaders(context, stream?.kind === 'body');
+  const { cookies } = route.upstream.settings;
+  const cookie = cookies.length > 0 ? allowedCookies(context.headers.cookie as string | undefined, cookies) : undefined;
+  if (cookie !== undefined) headers.cookie = cookie;
+  const call = newCall(context, context.method, route.targetOf(context), headers, {
+    body: context.body,
+    stream,
+    timeoutMs: route.timeoutMs,
+  });
   const passage = new Passage(context);
   // A client that asks for another protocol can use no answer but that protocol's.
   const fallback = stream?.kind === 'upgrade' ? undefined : route.fallbackFor(context.method);

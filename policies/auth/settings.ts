@@ -83,7 +83,7 @@ const issuerSchema = z.strictObject({
 
 export type IssuerSettings = z.output<typeof issuerSchema>;
 
-export const requirementModes = ['required', 'optional', 'none'] as const;
+const requirementModes = ['required', 'optional', 'none'] as const;
 
 /** Who may call whatever the gateway serves. */
 export const authSchema = z.strictObject({
@@ -146,7 +146,7 @@ export type AuthSettings = z.output<typeof authSchema>;
 
 const hash = z
   .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'write the hash of a key: sha256: and 64 hex digits; weir keys hash prints it');
+  .regex(/^sha256:[0-9a-f]{64}$/, 'write the hash of a key: sha256: and 64 hex digits; weir keys new prints one');
 
 const consumerSchema = z.strictObject({
   id: name()

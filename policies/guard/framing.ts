@@ -8,7 +8,9 @@ import { refuse } from './refuse.ts';
  */
 export function checkFraming({ headers, httpVersion, method, incoming }: RequestContext): void {
   const coding = headers['transfer-encoding'];
+  const length = headers['content-length'];
   if (coding !== undefined) {
+    if (length !== undefined) throw refuse('The request has both a Content-Length and a Transfer-Encoding.');
     // RFC 9112 §6.1: in HTTP/1.0 it is faulty framing, whatever it says.
     if (httpVersion === '1.0') throw refuse('HTTP/1.0 has no Transfer-Encoding.');
     // Other codings would have to be undone here (§7.2), or the next hop would take the coded bytes for the content.
@@ -16,7 +18,6 @@ export function checkFraming({ headers, httpVersion, method, incoming }: Request
       throw refuse('The only Transfer-Encoding that is taken is chunked.');
     }
   }
-  const length = headers['content-length'];
   // RFC 9110 §8.6 has them as digits; there are those who read 010 as eight.
   if (length !== undefined && length.length > 1 && String(length).startsWith('0')) {
     throw refuse('The Content-Length begins with a zero.');

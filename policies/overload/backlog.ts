@@ -27,8 +27,10 @@ export class Backlog {
    */
   look(ended: number, elapsedMs: number, utilization: number): void {
     const kept = Math.exp(-elapsedMs / memoryMs);
-    this.#workMs = this.#workMs * kept + elapsedMs * utilization;
-    this.#timeMs = this.#timeMs * kept + elapsedMs;
+    // A long stall is no more than what is remembered.
+    const timeMs = Math.min(elapsedMs, memoryMs);
+    this.#workMs = this.#workMs * kept + timeMs * utilization;
+    this.#timeMs = this.#timeMs * kept + timeMs;
     this.#ended = this.#ended * kept + ended;
     this.#saturated = utilization >= saturated ? this.#saturated + 1 : 0;
   }

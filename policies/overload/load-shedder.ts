@@ -15,15 +15,14 @@ export interface LoadLimits {
 /** Why it is refused: too much is in flight, or the event loop does not keep up. */
 type ShedReason = 'in_flight' | 'event_loop';
 
-/** Of `maxInFlight`, what each class may fill: the rest is kept for those before it. */
-const shareOfPlaces: Readonly<Record<Criticality, number>> = { critical: 1, default: 0.9, sheddable: 0.7 };
-const shares = criticalities.map((criticality) => shareOfPlaces[criticality]);
+/** Of `maxInFlight`, what each class may fill, the most critical first: the rest is kept for those before it. */
+const shareOfPlaces: readonly number[] = [1, 0.9, 0.7];
 
 /**
- * A flood is there within a moment, and the share is brought down over many: meanwhile no class is let in any more at so
- * many times the bound of the lag.
+ * A flood is there within a moment, and the share is brought down over many: until then no class is let in any more where
+ * what is in flight would take so many times the bound of the lag.
  */
-const steep: readonly number[] = [3, 1.5, 1];
+const steep: readonly number[] = [4, 3, 2];
 
 /** So few are always served: however slow they make the event loop, refusing more would leave it with nothing to do. */
 const minInFlight = 2;
@@ -42,6 +41,7 @@ const maxRetryAfterS = 10;
 export class LoadShedder {
   readonly maxInFlight: number;
   readonly #places: readonly number[];
+  readonly #maxLagMs: number;
   readonly #pressure: Pressure;
   readonly #classes = criticalities.map(() => new ClassLoad());
   readonly #counters: Readonly<Record<ShedReason, readonly Counter[]>>;
@@ -51,7 +51,6 @@ export class LoadShedder {
   /** Since the last look. */
   #ended = 0;
   #refused = 0;
-  readonly #maxLagMs: number;
   /** What a flood may fill before the share that is let in has been brought down. */
   #workable = Number.POSITIVE_INFINITY;
   #lagMs = 0;
@@ -60,7 +59,7 @@ export class LoadShedder {
   constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter) {
     this.maxInFlight = maxInFlight;
     this.#maxLagMs = maxEventLoopLag;
-    this.#places = shares.map((share) => Math.ceil(maxInFlight * share));
+    this.#places = shareOfPlaces.map((share) => Math.ceil(maxInFlight * share));
     this.#pressure = new Pressure(maxEventLoopLag);
     const shed = meter.counter('weir.shed', {
       unit: '{request}',
@@ -88,7 +87,7 @@ export class LoadShedder {
     );
   }
 
-  /** How late the event loop ran at the last look, in milliseconds. */
+  /** How far the event loop lags behind what is in flight, in milliseconds. */
   get lagMs(): number {
     return this.#lagMs;
   }

@@ -8,6 +8,9 @@
 const integralPerS = 0.5;
 /** Of the proportional part: what a lag of twice the bound takes off at once, and gives back when it is gone. */
 const proportional = 1;
+/** So far below the bound the flood is over, and what was learnt of it is forgotten so many times as fast. */
+const calm = -0.6;
+const faster = 5;
 /** More above the bound than so many times the bound counts no further: how long a stall was says little of how many came. */
 const maxExcess = 2;
 /** The least share; from here it is back at a half within a quarter of a minute. */
@@ -18,7 +21,7 @@ const maxStepMs = 1_000;
  * How long the lag may be at twice the bound before anything is refused, or half as long at three times: a collection of
  * garbage, a lone stall or a burst is no overload. Time below the bound gives it back.
  */
-const patienceMs = 500;
+const patienceMs = 1_000;
 
 export class Pressure {
   readonly #maxLagMs: number;
@@ -50,7 +53,8 @@ export class Pressure {
     const first = excess > 0 && this.#above === 0;
     this.#above = first ? 1 : between(0, this.#above + stepMs * excess, patienceMs);
     if (this.#share === 1 && this.#above < patienceMs) return;
-    this.#integral = between(minLog, this.#integral - integralPerS * excess * (stepMs / 1_000), 0);
+    const perS = excess < calm ? integralPerS * faster : integralPerS;
+    this.#integral = between(minLog, this.#integral - perS * excess * (stepMs / 1_000), 0);
     this.#share = Math.exp(between(minLog, this.#integral - proportional * excess, 0));
   }
 }

@@ -63,6 +63,8 @@ export type Order = {
   items: Array<OrderItem>;
   /** With tax. */
   total: Money;
+  /** Of the total, for who keeps the books. */
+  tax?: Maybe<Money>;
   /** Who placed it. */
   user?: Maybe<User>;
 };
@@ -479,6 +481,7 @@ export type OrderResolvers<ContextType = unknown, ParentType extends ResolversPa
   state?: Resolver<ResolversTypes['OrderState'], ParentType, ContextType>;
   items?: Resolver<Array<ResolversTypes['OrderItem']>, ParentType, ContextType>;
   total?: Resolver<ResolversTypes['Money'], ParentType, ContextType>;
+  tax?: Resolver<Maybe<ResolversTypes['Money']>, ParentType, ContextType>;
   user?: Resolver<Maybe<ResolversTypes['User']>, ParentType, ContextType>;
 };
 

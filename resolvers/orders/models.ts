@@ -12,6 +12,7 @@ export interface Order {
   readonly state: 'OPEN' | 'PAID' | 'SHIPPED' | 'CANCELLED';
   readonly items: OrderItem[];
   readonly total: Money;
+  readonly tax: Money;
 }
 
 export interface OrderItem {

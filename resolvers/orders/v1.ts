@@ -19,6 +19,7 @@ export function orderOf(v1: OrderV1): Order {
       unitPrice: money(line.unit_price_cents),
     })),
     total: money(v1.totals.gross_cents),
+    tax: money(v1.totals.tax_cents),
   };
 }
 

@@ -14,7 +14,7 @@ import { endedRequest } from '../telemetry/request.ts';
 
 /** Properties of what is done to targets and headers, without a socket. WEIR_FUZZ_SEED repeats a run. */
 const { WEIR_FUZZ_SEED: seed } = process.env;
-const settings = { numRuns: 5000, ...(seed !== undefined && { seed: Number(seed) }) };
+const settings = { numRuns: 3000, ...(seed !== undefined && { seed: Number(seed) }) };
 
 /** Every value of these arbitraries has the property. */
 function assertFor<A, B = undefined, C = undefined>(

@@ -235,6 +235,7 @@ describe('The end of a connection that was announced (RFC 9112 §9.6)', () => {
       'POST /small HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n',
       'POST /p HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nContent-Length: 100\r\n\r\n',
       'POST /none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n',
+      'GET /none HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n',
     ];
     for (const bytes of refused) {
       const client = await connected(bytes + get('/p/x').repeat(20));

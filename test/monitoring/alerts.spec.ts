@@ -132,11 +132,10 @@ describe('weir alerts', { timeout: 60_000 }, () => {
   });
 
   test('takes limits from the configuration', () => {
-    const text = rulesOf(`listen: { maxConnections: 500, maxEventLoopLag: 1s }
+    const text = rulesOf(`listen: { maxConnections: 500 }
 graphql: { subscriptions: { maxOpen: 20 } }
 `);
     expect(exprOf(text, 'WeirConnectionsNearLimit')).toMatch(/> 400$/);
-    expect(exprOf(text, 'WeirEventLoopLag')).toMatch(/> 0\.5$/);
     expect(exprOf(text, 'WeirSubscriptionsNearLimit')).toMatch(/> 16$/);
     expect(rulesOf('graphql: { subscriptions: { maxOpen: 0 } }\n')).not.toContain('WeirSubscriptionsNearLimit');
   });

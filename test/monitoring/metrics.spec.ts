@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { load } from '../config/problems.ts';
+import { section } from '../support/markdown.ts';
 import { exposition } from '../telemetry/exposition.ts';
 import { namesOf } from './promql.ts';
 import { promtoolOver } from './promtool.ts';
@@ -111,24 +113,20 @@ describe('deploy/grafana/dashboards', () => {
 
 describe('docs/metrics.md', () => {
   const page = readFileSync('docs/metrics.md', 'utf8');
-  const rows = page
-    .split('\n## ', 1)[0]!
-    .split('\n')
-    .flatMap((line) => {
-      const [, name, otel, kind, labels, text] = line.split(' | ').length === 5 ? ['', ...cells(line)] : [];
-      return name?.startsWith('`') ? [{ name: name.slice(1, -1), otel, kind, labels: words(labels), text }] : [];
-    });
 
-  function cells(line: string): string[] {
-    return line
-      .slice(2, -2)
-      .split(' | ')
-      .map((cell) => cell.trim());
+  /** The rows of a section's table, cell by cell. */
+  function tableOf(heading: string): string[][] {
+    const lines = section(page, heading).split('\n');
+    return lines.filter((line) => line.startsWith('| `')).map((line) => line.slice(2, -2).split(' | '));
   }
 
-  function words(cell = ''): string[] {
+  function words(cell: string): string[] {
     return [...cell.matchAll(/`(\w+)`/g)].map(([, word]) => word!);
   }
+
+  const rows = tableOf('Metrics').map(([name = '', , kind = '', labels = '', text = '']) => {
+    return { name: words(name)[0]!, kind, labels: words(labels), text };
+  });
 
   function families() {
     const all = shown.flatMap((text) => [...exposition(text)]).filter(([name]) => name !== 'target_info');
@@ -151,14 +149,7 @@ describe('docs/metrics.md', () => {
   });
 
   test('has the labels of each, and says what they mean', () => {
-    const meanings = words(
-      page
-        .split('\n## Labels\n')[1]
-        ?.split('\n## ')[0]
-        ?.split('\n')
-        .map((line) => line.split(' | ')[0])
-        .join(),
-    );
+    const meanings = tableOf('Labels').map(([label = '']) => words(label)[0]!);
     const shownLabels = families();
     for (const { name, labels } of rows) {
       expect(labels.toSorted(), name).toEqual(shownLabels.get(name)?.labels);
@@ -167,6 +158,13 @@ describe('docs/metrics.md', () => {
     expect(meanings.filter((label) => label !== 'le' && !rows.some(({ labels }) => labels.includes(label)))).toEqual(
       [],
     );
+  });
+
+  test('shows objectives that can be written so', () => {
+    const [, yaml] = /```yaml\n([^]*?)```/.exec(page) ?? [];
+    const routes = ['orders', 'payments'].map((name) => `{ name: ${name}, path: /${name}, upstream: a }`).join(', ');
+    const text = `upstreams: { a: { endpoints: [http://127.0.0.1:9] } }\nroutes: [${routes}]\n${yaml}`;
+    expect(load(text).config.slo).toHaveLength(3);
   });
 
   test('has no metric that neither a dashboard nor an alert shows', () => {

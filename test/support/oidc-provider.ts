@@ -14,7 +14,7 @@ export interface TestProvider {
   close(): Promise<void>;
 }
 
-export const client = { id: 'shop-app', secret: 'shop-app-secret-of-some-length' };
+const client = { id: 'shop-app', secret: 'shop-app-secret-of-some-length' };
 export const resourceServer = { id: 'weir', secret: 'weir-secret-of-some-length' };
 
 const audience = 'https://api.example.com';

@@ -172,6 +172,26 @@ describe('An endpoint is not ejected', () => {
     expect(things().endpoints.map(({ failures }) => failures)).toEqual([0, 0]);
   });
 
+  test('for its health checks, which have consequences of their own; nor do they make up for calls that fail', async () => {
+    const [a, b] = [await named('a'), await named('b')];
+    let checks = 0;
+    a.behave = (request, response) => {
+      if (request.url === '/check') checks++;
+      response.writeHead(request.url === '/check' && checks > 3 ? 200 : 500).end();
+    };
+    await front([a.url, b.url], {
+      ejection: { ...ejection, failures: 2 },
+      health: { path: '/check', every: '100ms', unhealthyAfter: 100 },
+    });
+    await until(() => checks === 3);
+    expect(endpoint(0)).toMatchObject({ failures: 0, ejections: 0 });
+    await ask(2);
+    expect(endpoint(0).failures).toBe(1);
+    await until(() => checks >= 5);
+    await ask(2);
+    expect(ejected()).toEqual([true, false]);
+  });
+
   test('if it is the only one', async () => {
     await front([await deadUrl()]);
     await ask(10);
