@@ -2,6 +2,7 @@
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuUs, cpuWithEndedChildrenUs } from './cpu.ts';
 
@@ -42,6 +43,8 @@ export interface Command {
   readonly command: readonly [file: string, ...args: string[]];
   readonly env?: Readonly<Record<string, string>>;
   readonly core: number;
+  /** Is given each line of stdout, which else goes to nowhere. */
+  readonly heed?: (line: string) => void;
 }
 
 /** A server that listens. */
@@ -50,12 +53,13 @@ export class Running {
   readonly #gone: Promise<unknown>;
   #complaint = '';
 
-  private constructor({ command, env, core }: Command) {
+  private constructor({ command, env, core, heed }: Command) {
     this.#child = spawnOn(core, command, {
       env: { ...process.env, NODE_ENV: 'production', ...env },
       // Access logs go to stdout, and so to nowhere.
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', heed ? 'pipe' : 'ignore', 'pipe'],
     });
+    if (heed) createInterface({ input: this.#child.stdout! }).on('line', heed);
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       this.#complaint = (this.#complaint + text).slice(-2_000);
     });
@@ -83,6 +87,10 @@ export class Running {
 
   get ended(): boolean {
     return hasEnded(this.#child);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
   }
 
   /** User and system time so far, in microseconds. */

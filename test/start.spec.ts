@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { GraphqlBody } from './graphql/shop-gateway.ts';
 import { isListening } from './support/ports.ts';
 import { Program, runCommand } from './support/program.ts';
 import { startUpstream, type TestUpstream } from './support/upstream.ts';
@@ -98,6 +99,34 @@ describe('npm start', { timeout: 60_000 }, () => {
     expect(program.running).toBe(false);
     expect(await listeners(ports)).not.toContain(true);
     for (const line of program.stdout.trim().split('\n')) expect(() => JSON.parse(line) as unknown).not.toThrow();
+  });
+
+  test('has a consumer for each tier, whose keys the banner prints and GraphiQL offers', async () => {
+    const program = begin(start);
+    const { address } = await listening(program);
+    await program.until(({ stderr }) => stderr.includes('Lines to try'));
+    const keys = /Keys +(.*)/.exec(program.stderr)![1]!.split('   ');
+    expect(keys).toEqual([
+      'demo-free (hobby, tier free)',
+      'demo-pro (storefront, tier pro)',
+      'demo-partner (marketplace, tier partner)',
+    ]);
+    const page = await (await fetch(`${address}/graphql`, { headers: { accept: 'text/html' } })).text();
+    const seen: unknown[] = [];
+    for (const key of keys.map((text) => text.split(' ')[0]!)) {
+      expect(page).toContain(`<option value="${key}">`);
+      const headers = { 'x-api-key': key };
+      const query = encodeURIComponent('{ order(id: 7) { tax { currency } } }');
+      const tax = (await (await fetch(`${address}/graphql?query=${query}`, { headers })).json()) as GraphqlBody;
+      const feed = await fetch(`${address}/v1/feed?first=1`, { headers });
+      seen.push([tax.errors?.[0]?.extensions.code, feed.status]);
+    }
+    expect(seen).toEqual([
+      ['FORBIDDEN', 403],
+      [undefined, 403],
+      [undefined, 200],
+    ]);
+    expect((await fetch(`${address}/v1/orders/7`, { headers: { 'x-api-key': 'demo-other' } })).status).toBe(401);
   });
 
   test('ends with its four services on SIGINT, and takes what comes along with it for the same', async () => {

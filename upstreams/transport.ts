@@ -1,7 +1,9 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { buildConnector, Pool, type Dispatcher } from 'undici';
 import { lookupAt, pinnedLookup } from './discovery/names.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -54,7 +56,7 @@ export interface Transport {
 
 /**
  * Reads what connections need, TLS files included.
- * @throws {Error} when a TLS file cannot be read
+ * @throws {Error} when a TLS file cannot be read, or does not hold what it should
  */
 export function transportOf(settings: UpstreamSettings): Transport {
   const { connectTimeout, idleTimeout, maxConnections, dns } = settings;
@@ -64,6 +66,7 @@ export function transportOf(settings: UpstreamSettings): Transport {
     ...(settings.tls.key !== undefined && { key: readFileSync(settings.tls.key, 'utf8') }),
     ...(settings.tls.serverName !== undefined && { servername: settings.tls.serverName }),
   };
+  if (tls) check(tls);
   // Where no servers are named, the system looks up, hosts file and all.
   const lookup = dns.servers.length > 0 ? lookupAt(dns.servers) : undefined;
   return {
@@ -105,4 +108,24 @@ function lookupOf(
 ): { readonly lookup?: LookupFunction } {
   if (target !== origin) return { lookup: pinnedLookup(hostname.replace(/^\[|\]$/g, ''), lookup) };
   return lookup ? { lookup } : {};
+}
+
+interface TlsFiles {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+/** A file that is half written, or the key of another certificate, is to show now rather than at the first call. */
+function check({ ca, cert, key }: TlsFiles): void {
+  try {
+    if (ca !== undefined) new X509Certificate(ca);
+  } catch (cause) {
+    throw new Error(`ca holds no certificate (${(cause as Error).message})`, { cause });
+  }
+  try {
+    createSecureContext({ cert, key });
+  } catch (cause) {
+    throw new Error(`cert and key are no certificate and its key (${(cause as Error).message})`, { cause });
+  }
 }

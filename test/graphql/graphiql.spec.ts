@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
+import { createContext, runInContext } from 'node:vm';
 import { getOperationAST, parse } from 'graphql';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { readExamples } from '#gateway/graphql/examples.ts';
-import { startLoneGateway, startShopGateway, type ShopGateway } from './shop-gateway.ts';
+import { hashOf } from '#policies/auth/api-keys/format.ts';
+import { lone, startLoneGateway, startModules, startShopGateway, type ShopGateway } from './shop-gateway.ts';
 import { readEvents } from './streams.ts';
 
 const browser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
@@ -66,6 +68,68 @@ describe('GraphiQL', () => {
     const response = await fetch(`${plain.graphqlUrl}?query={__typename}`, { headers: browser });
     expect(await response.json()).toEqual({ data: { __typename: 'Query' } });
     await plain.stop();
+  });
+});
+
+describe('GraphiQL with keys for a demonstration', () => {
+  const demoKeys = [
+    { consumer: 'storefront', tier: 'pro', key: 'demo-"pro"&<1>' },
+    { consumer: 'hobby', tier: 'free', key: 'demo-free' },
+  ];
+  const consumers = demoKeys.map(({ consumer, tier, key }) => ({ id: consumer, tier, keys: [hashOf(key)] }));
+  const shown = /<option value="([^"]*)">([^<]*)<\/option>/g;
+
+  async function pageOf(graphqlUrl: string) {
+    const response = await fetch(graphqlUrl, { headers: browser });
+    const policy = response.headers.get('content-security-policy')!;
+    const html = await response.text();
+    const markup = html.slice(html.indexOf('<div id="consumer-line">'), html.indexOf('<div id="root">'));
+    const [, script = ''] = /<script>([\s\S]*?)<\/script>/.exec(markup) ?? [];
+    return { html, policy, markup, script };
+  }
+
+  test('offers them by name, and its policy lets the script that sends them run', async () => {
+    const server = await startModules('resolvers', lone({ consumers }), { demoKeys });
+    onTestFinished(() => server.stop());
+    const { markup, policy, script } = await pageOf(server.graphqlUrl);
+    expect(Array.from(markup.matchAll(shown), ([, value, text]) => [value, text])).toEqual([
+      ['', 'anonymous'],
+      ['demo-&quot;pro&quot;&amp;&lt;1>', 'storefront, tier pro'],
+      ['demo-free', 'hobby, tier free'],
+    ]);
+    expect(markup).toContain('data-header="x-api-key"');
+    expect(policy).toContain(`'sha256-${createHash('sha256').update(script).digest('base64')}'`);
+  });
+
+  test('sends the chosen one with each request, unless a credential is written beside the operation', async () => {
+    const server = await startModules('resolvers', lone({ consumers }), { demoKeys });
+    onTestFinished(() => server.stop());
+    const { script } = await pageOf(server.graphqlUrl);
+    const select = { value: '', dataset: { header: 'x-api-key' } };
+    // Scripts of a page have no modules; what of a browser this one asks for is here.
+    const window = createContext({ fetch, Headers, document: { querySelector: () => select } });
+    runInContext(script, window);
+    const asked = async (headers: Record<string, string> = {}): Promise<unknown> => {
+      const ask = window.fetch as typeof fetch;
+      const answer = await ask(`${server.graphqlUrl}?query={__typename}`, { headers });
+      if (!answer.ok) return answer.status;
+      return (await server.accessOf(answer.headers.get('x-request-id')!)).consumer;
+    };
+    expect(await asked()).toBeUndefined();
+    select.value = 'demo-free';
+    expect(await asked()).toBe('hobby');
+    select.value = demoKeys[0]!.key;
+    expect(await asked()).toBe('storefront');
+    expect(await asked({ 'X-Api-Key': 'demo-free' })).toBe('hobby');
+    expect(await asked({ 'x-api-key': 'another' })).toBe(401);
+  });
+
+  test('shows nothing of a configuration: consumers and their keys alone make no choice', async () => {
+    const server = await startModules('resolvers', lone({ consumers }));
+    onTestFinished(() => server.stop());
+    const { html, markup } = await pageOf(server.graphqlUrl);
+    expect(markup).toBe('');
+    for (const secret of ['consumer-line', 'storefront', 'demo-', 'x-api-key']) expect(html).not.toContain(secret);
   });
 });
 

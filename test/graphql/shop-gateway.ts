@@ -1,5 +1,5 @@
 import { spawnShop, type CountersSnapshot, type Shop } from '../../examples/shop/services/spawn.ts';
-import { startGateway, type TestConfig, type TestGateway } from '../support/gateway.ts';
+import { startGateway, type TestConfig, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts';
 
 export type ServiceName = 'users' | 'orders' | 'catalog' | 'reviews';
 
@@ -74,12 +74,21 @@ export async function startShopGateway(config: TestConfig = {}): Promise<ShopGat
 
 /** The same modules with no service behind them, for what must be answered without any. */
 export function startLoneGateway(config: TestConfig = {}): Promise<GraphqlServer> {
-  const upstreams = Object.fromEntries(services.map((name) => [name, { endpoints: ['http://127.0.0.1:1'] }]));
-  return startModules('resolvers', { ...config, upstreams });
+  return startModules('resolvers', lone(config));
 }
 
-export async function startModules(folder: string, config: TestConfig): Promise<GraphqlServer> {
-  const gateway = await startGateway({ modules: folder, ...config });
+/** A configuration whose services are nowhere. */
+export function lone(config: TestConfig): TestConfig {
+  const upstreams = Object.fromEntries(services.map((name) => [name, { endpoints: ['http://127.0.0.1:1'] }]));
+  return { ...config, upstreams };
+}
+
+export async function startModules(
+  folder: string,
+  config: TestConfig,
+  options: Pick<TestGatewayOptions, 'demoKeys'> = {},
+): Promise<GraphqlServer> {
+  const gateway = await startGateway({ modules: folder, ...config }, options);
   const graphqlUrl = `${gateway.url}/graphql`;
   return {
     ...gateway,

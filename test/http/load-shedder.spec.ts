@@ -33,7 +33,12 @@ function letIn(load: LoadShedder, criticality: Criticality, count: number): numb
 }
 
 /** Looks at an event loop that is so late each time, for so long, while so many of each class come in. */
-function late(load: LoadShedder, lagMs: number, forMs: number, coming: Partial<Record<Criticality, number>> = {}): void {
+function late(
+  load: LoadShedder,
+  lagMs: number,
+  forMs: number,
+  coming: Partial<Record<Criticality, number>> = {},
+): void {
   for (let ms = 0; ms < forMs; ms += everyMs + lagMs) {
     for (const criticality of criticalities) letIn(load, criticality, coming[criticality] ?? 0);
     load.look({ lagMs, elapsedMs: everyMs + lagMs, utilization: lagMs === 0 ? 0.3 : 1 });
@@ -147,7 +152,9 @@ describe('An event loop that lags', () => {
     };
     const once = decisions();
     expect(decisions()).toEqual(once);
-    const gaps = once.flatMap((admitted, index) => (admitted ? [index] : [])).map((at, index, all) => at - (all[index - 1] ?? at));
+    const gaps = once
+      .flatMap((admitted, index) => (admitted ? [index] : []))
+      .map((at, index, all) => at - (all[index - 1] ?? at));
     const [least, most] = [Math.min(...gaps.slice(1)), Math.max(...gaps)];
     expect(most - least).toBeLessThanOrEqual(1);
   });
@@ -235,13 +242,16 @@ function average(values: readonly number[]): number {
 }
 
 describe('A process that is offered more than it can do', () => {
-  test.each([1.1, 2, 5, 10])('%d times does nearly all it can, in every second, and keeps what is in flight short', (times) => {
-    const { goodput, most } = serve(shedder(), times, 20, [['default', 1]]);
-    expect(average(goodput)).toBeGreaterThan(0.8);
-    for (let at = 5; at < 20; at += 3) expect(average(goodput.slice(at, at + 3))).toBeGreaterThan(0.75);
-    // What takes the loop three times as long as it may lag, and what comes in before the second look at it.
-    expect(most).toBeLessThan(2_000);
-  });
+  test.each([1.1, 2, 5, 10])(
+    '%d times does nearly all it can, in every second, and keeps what is in flight short',
+    (times) => {
+      const { goodput, most } = serve(shedder(), times, 20, [['default', 1]]);
+      expect(average(goodput)).toBeGreaterThan(0.8);
+      for (let at = 5; at < 20; at += 3) expect(average(goodput.slice(at, at + 3))).toBeGreaterThan(0.75);
+      // What takes the loop three times as long as it may lag, and what comes in before the second look at it.
+      expect(most).toBeLessThan(2_000);
+    },
+  );
 
   test('serves what is critical, and of the rest what is left, as long as the critical alone is not too much', () => {
     const { share } = serve(shedder(), 3, 30, [

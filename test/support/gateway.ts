@@ -1,4 +1,5 @@
 import { Gateway } from '#gateway/gateway.ts';
+import type { InstanceOptions } from '#gateway/instance.ts';
 import { openProject } from '#gateway/project.ts';
 
 /** A gateway on free ports, its log kept line by line. */
@@ -18,6 +19,7 @@ export type TestConfig = Readonly<Record<string, object | string>>;
 export interface TestGatewayOptions {
   readonly modules?: string;
   readonly env?: Record<string, string>;
+  readonly demoKeys?: InstanceOptions['demoKeys'];
 }
 
 /** @param config a configuration whose `listen` and `admin`, where it says nothing, are ports of the test's own */
@@ -33,7 +35,8 @@ export async function startGateway(
     env: options.env,
   });
   const write = (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>);
-  const gateway = new Gateway(project, { logDestination: { write } });
+  const { demoKeys } = options;
+  const gateway = new Gateway(project, { logDestination: { write }, ...(demoKeys && { demoKeys }) });
   const { address, admin } = await gateway.start();
   return {
     url: `http://127.0.0.1:${address.port}`,

@@ -53,10 +53,9 @@ describe('Consistent hash', () => {
         const slowly = keys.map((key) => endpointOf(key, all));
         young.effectiveWeight = young.weight;
         const fully = keys.map((key) => endpointOf(key, all));
-        for (const index of keys.keys()) {
-          expect([without[index], young]).toContain(slowly[index]);
-          expect([slowly[index], young]).toContain(fully[index]);
-        }
+        const astray = (before: readonly Endpoint[], after: readonly Endpoint[]) =>
+          after.filter((endpoint, index) => endpoint !== before[index] && endpoint !== young);
+        expect([astray(without, slowly), astray(slowly, fully)]).toEqual([[], []]);
       }),
     );
   });
@@ -79,7 +78,7 @@ describe('Consistent hash', () => {
     );
   });
 
-  test('gives no endpoint more than 1.25 times its fair part of the calls in flight, however popular a key', () => {
+  test('gives no endpoint more than 1.25 times its fair part of the calls in flight, or eight, however popular a key', () => {
     const popular = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(weights, popular, (given, calls) => {
@@ -87,7 +86,7 @@ describe('Consistent hash', () => {
         for (const [index, call] of calls.entries()) {
           const chosen = endpointOf(keys[call]!, all);
           chosen.active++;
-          expect(chosen.active).toBeLessThanOrEqual(limits(all, index + 1)[all.indexOf(chosen)]!);
+          expect(chosen.active).toBeLessThanOrEqual(Math.max(8, limits(all, index + 1)[all.indexOf(chosen)]!));
         }
       }),
     );

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { hashKey } from '#upstreams/balancing/hash-key.ts';
 import type { UpstreamCall } from '#upstreams/call.ts';
+import { upstreamSchema } from '#upstreams/settings.ts';
 import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
-import { send, until } from '../support/raw-client.ts';
+import { send, settle, until } from '../support/raw-client.ts';
 import { deadUrl, startRawUpstream, startUpstream, type TestUpstream } from '../support/upstream.ts';
 
 /** An endpoint that says its name, and is well or not. */
@@ -150,6 +151,27 @@ describe('Consistent hash', () => {
     expect(of('anonymous')).toBe(-1);
   });
 
+  test('keeps what a client asks for at once together, up to eight calls in flight', async () => {
+    const held: { readonly name: string; readonly answer: () => void }[] = [];
+    const endpoints = await Promise.all(
+      ['a', 'b', 'c', 'd'].map(async (name) => {
+        const service = await startUpstream(
+          (_, response) => void held.push({ name, answer: () => response.end(name) }),
+        );
+        services.push(service);
+        return service.url;
+      }),
+    );
+    await front(endpoints, { balance: { 'consistent-hash': { header: 'x-user' } }, attemptTimeout: '60s' });
+    const calls = Array.from({ length: 8 }, (_, index) =>
+      send(`${gateway.url}/${index}`, { headers: { 'x-user': 'eager' } }),
+    );
+    await until(() => held.length === 8);
+    expect(new Set(held.map(({ name }) => name)).size).toBe(1);
+    for (const { answer } of held) answer();
+    await Promise.all(calls);
+  });
+
   test('does not let a popular key have more than a quarter above the fair part of what is in flight', async () => {
     const held: { readonly name: string; readonly answer: () => void }[] = [];
     const endpoints = await Promise.all(
@@ -235,6 +257,25 @@ describe('Health checks', () => {
     expect(endpoint(0).healthy).toBe(true);
     await held.close();
     await expect(call.then(({ status }) => status)).resolves.toBe(502);
+  });
+
+  test('follow who comes and goes, and say when they ask next', async () => {
+    const [a, b] = [await named('a'), await named('b')];
+    await front([a.url], { health });
+    const things = gateway.gateway.assembly.upstreams.get('things')!;
+    const checks = ({ requests }: TestUpstream) => requests.filter(({ url }) => url === '/health').length;
+    const first = endpoint(0);
+    const nextMs = () => things.health.nextCheckMs(endpoint(0))! - Date.now();
+    expect(nextMs()).toBeLessThanOrEqual(100);
+    await until(() => checks(a) > 0);
+    things.prepare(upstreamSchema.parse({ endpoints: [b.url], health }))();
+    await until(() => checks(b) > 1);
+    const before = checks(a);
+    await settle(250);
+    expect(checks(a)).toBe(before);
+    expect(things.health.nextCheckMs(first)).toBeUndefined();
+    things.prepare(upstreamSchema.parse({ endpoints: [b.url] }))();
+    expect(things.health.nextCheckMs(endpoint(0))).toBeUndefined();
   });
 
   test("notice that a dead endpoint has come back while the breaker is open, and are nobody's calls", async () => {

@@ -9,6 +9,12 @@ import type { HashKeySettings } from './settings.ts';
 const bound = 1.25;
 
 /**
+ * So many calls in flight are no load that would have to be spread: where there is little to do, a fair part is one call,
+ * and the second of two calls that a client makes at once would go astray.
+ */
+const ample = 8;
+
+/**
  * Weighted rendezvous hashing with bounded loads (Thaler and Ravishankar 1998; Mirrokni, Thorup and Zadimoghaddam 2016).
  * Every endpoint draws a lot for the key, and the best one that has room wins: the lot of one does not depend on who else
  * is there, so when one leaves only its own keys move, and when one joins or gains weight, as in slow start, keys move
@@ -33,7 +39,7 @@ export function endpointOf(key: number, candidates: readonly Endpoint[]): Endpoi
   let first = Number.POSITIVE_INFINITY;
   for (const endpoint of candidates) {
     const { effectiveWeight } = endpoint;
-    if (endpoint.active >= Math.ceil((bound * calls * effectiveWeight) / weights)) continue;
+    if (endpoint.active >= Math.max(ample, Math.ceil((bound * calls * effectiveWeight) / weights))) continue;
     // An exponential variate at the rate of the weight: the least of several is each one's as often as its weight says.
     const lot = -Math.log((mix(key, endpoint.hash) + 0.5) / 2 ** 32) / effectiveWeight;
     if (lot < first) {
