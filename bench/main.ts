@@ -10,12 +10,16 @@ import type { Checkout, Scenario } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 import { session } from './session.ts';
 import { sick } from './sick/command.ts';
+import { soak } from './soak/command.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const say = (text: string): void => console.error(text);
 
 /** Runs of their own kind, by their first argument; each returns the exit status. */
-const commands: Readonly<Record<string, (argv: readonly string[], tell: typeof say) => Promise<number>>> = { sick };
+const commands: Readonly<Record<string, (argv: readonly string[], tell: typeof say) => Promise<number>>> = {
+  sick,
+  soak,
+};
 
 async function main([name = '', ...rest]: readonly string[]): Promise<number> {
   if (name === '' || name.startsWith('-')) return compare(name === '' ? [] : [name, ...rest]);

@@ -12,6 +12,7 @@ export const usage = `Usage: npm run bench -- [options]
   --help
 
 npm run bench -- sick --help     what a sick upstream costs those that are well
+npm run bench -- soak --help     minutes of mixed load with faults
 `;
 
 export interface Options {

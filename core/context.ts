@@ -1,5 +1,6 @@
 import type { ClientCertificate } from './client-certificate.ts';
 import type { Cancellation } from './cancellation.ts';
+import type { Denial } from './denial.ts';
 import type { Headers } from './headers.ts';
 import { anonymous, type Identity } from './identity.ts';
 import type { Reply } from './reply.ts';
@@ -142,6 +143,8 @@ export class RequestContext {
   /** A static fallback, of the route or of a field, stands in for what an upstream did not give. */
   fallback = false;
   errorCode: string | undefined;
+  /** Somebody was not let in, here or to a part of what was asked for. */
+  denial: Denial | undefined;
   /** What was behind the error, for the log only. */
   errorCause: unknown;
   requestBytes = 0;

@@ -203,9 +203,11 @@ export const errorTable = {
     fault: 'gateway',
     title: 'The gateway has too much to do',
     retry: 'later',
-    meaning: 'As many requests are in flight as the gateway takes (`listen.maxInFlight`).',
+    meaning:
+      'More comes in than the gateway can do (`listen.maxInFlight`, `listen.maxEventLoopLag`), and what is less critical ' +
+      'is refused first.',
     action: 'Wait for the time in `Retry-After`, then send the request again.',
-    proxyStatus: 'connection_limit_reached',
+    proxyStatus: 'http_request_denied',
   },
   AUTH_UNAVAILABLE: {
     status: 503,
@@ -241,7 +243,7 @@ export const errorTable = {
     fault: 'upstream',
     title: 'The upstream cannot be reached',
     retry: 'later',
-    meaning: 'No connection to the upstream could be made, or it was lost before an answer came.',
+    meaning: 'No connection to the upstream could be made, it was lost before an answer came, or no address is known.',
     action: 'Wait and send the request again. The team behind the upstream is named in its module.',
     proxyStatus: 'destination_unavailable',
   },

@@ -46,6 +46,7 @@ export class Gateway implements Startable {
       settings: project.loaded.config.admin,
       control: this.control,
       log: this.telemetry.log,
+      audit: this.telemetry.audit,
       keys: this.assembly.auth.administration,
     });
   }

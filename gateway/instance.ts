@@ -98,6 +98,7 @@ export class Instance {
         meter,
         load: this.#load,
         refusals: telemetry.refusals,
+        audit: telemetry.audit,
         examples: readExamples(project.modulesDir),
         demoKeys: options.demoKeys && { header: config.auth.apiKeys.header, keys: options.demoKeys },
         admit: (context, payload) => admitConnection(this.#assembly.auth.verifiers, context, payload),
@@ -119,7 +120,7 @@ export class Instance {
       settled: (context) => this.#settled(context),
     });
     // What operators do in several processes is written down once.
-    this.operations = new ProcessControl(this, systemClock, worker ? silentLogger : log);
+    this.operations = new ProcessControl(this, systemClock, worker ? silentLogger : telemetry.audit);
   }
 
   /** What is running now. */

@@ -50,7 +50,11 @@ const sameSignalMs = 500;
  * From a terminal nobody watches `/readyz`, so there Ctrl-C leaves the drain delay out.
  */
 export async function untilSignal(gateway: Startable): Promise<void> {
-  process.on('SIGHUP', () => void gateway.control.reload());
+  process.on('SIGHUP', () => {
+    void gateway.control.reload().then(({ ok, hash }) => {
+      gateway.telemetry.audit.warn({ happened: 'reload', ok, hash, by: 'SIGHUP' }, 'operator');
+    });
+  });
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     let sinceMs: number | undefined;
     const heed = (name: NodeJS.Signals): void => {

@@ -2,7 +2,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { NextFunction, Request, Response } from 'express';
 import type { AdminSettings } from '#gateway/http/settings.ts';
-import { sendProblem } from './problem.ts';
+import type { AuditLog } from '#gateway/telemetry/audit-log.ts';
+import { fromOf } from './operator-requests.ts';
+import { sendProblem, type Problem } from './problem.ts';
 
 /**
  * Keeps web pages out that an operator's browser shows. Such a page can reach an address that its visitor can reach:
@@ -12,11 +14,12 @@ import { sendProblem } from './problem.ts';
  * - By a name of its own that it lets mean that address (DNS rebinding). Without a token only addresses, `localhost` and the
  *   name of `admin.host` are taken for this listener; a page has no token.
  */
-export function guardOrigin({ host, token }: AdminSettings) {
+export function guardOrigin({ host, token }: AdminSettings, audit: AuditLog) {
+  const deny = denier(audit);
   return (request: Request, response: Response, next: NextFunction): void => {
     const { headers, method } = request;
     if (token === '' && !isOurs(headers.host, host)) {
-      sendProblem(response, {
+      deny(request, response, {
         status: 421,
         title: 'The host is not known here',
         detail:
@@ -24,7 +27,7 @@ export function guardOrigin({ host, token }: AdminSettings) {
           'Ask by its address, or set admin.token.',
       });
     } else if (isForeign(headers, method)) {
-      sendProblem(response, {
+      deny(request, response, {
         status: 403,
         title: 'The request comes from another site',
         detail: 'Pages of other origins may not ask here. Use weir, curl, or a page that is served under this host.',
@@ -54,17 +57,26 @@ function isForeign(headers: Request['headers'], method: string): boolean {
 }
 
 /** Asks for the token where there is one. */
-export function authorize({ token }: AdminSettings) {
+export function authorize({ token }: AdminSettings, audit: AuditLog) {
+  const deny = denier(audit);
   const wanted = digest(`Bearer ${token}`);
   return (request: Request, response: Response, next: NextFunction): void => {
     // Digests are of one length, so comparing them tells nothing of the token's.
     if (token === '' || timingSafeEqual(digest(request.headers.authorization ?? ''), wanted)) next();
     else
-      sendProblem(response.set('www-authenticate', 'Bearer'), {
+      deny(request, response.set('www-authenticate', 'Bearer'), {
         status: 401,
         title: 'The admin token is missing or wrong',
         detail: 'Send it as Authorization: Bearer TOKEN; it is what admin.token of the running gateway says.',
       });
+  };
+}
+
+/** Answers no, and has it written down. */
+function denier(audit: AuditLog) {
+  return (request: Request, response: Response, problem: Problem): void => {
+    audit.adminDenied({ why: problem.title, method: request.method, path: request.path, from: fromOf(request) });
+    sendProblem(response, problem);
   };
 }
 

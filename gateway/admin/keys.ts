@@ -1,14 +1,20 @@
-import type { Express, Response } from 'express';
+import type { Express, Request, Response } from 'express';
 import type { z } from 'zod';
 import { WeirError } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
 import { StoreUnavailable } from '#core/shared-store.ts';
-import { issueSchema, rotateSchema, type KeyAdministration } from '#policies/auth/api-keys/administration.ts';
+import {
+  issueSchema,
+  rotateSchema,
+  type KeyAdministration,
+  type KeyStatus,
+} from '#policies/auth/api-keys/administration.ts';
+import { fromOf } from './operator-requests.ts';
 import { sendProblem } from './problem.ts';
 import { serve } from './serve.ts';
 
 /** `/admin/keys`: the life of API keys. A key is in the answer that issued it, and nowhere else. */
-export function serveKeys(app: Express, keys: KeyAdministration | undefined, log: Logger): void {
+export function serveKeys(app: Express, keys: KeyAdministration | undefined, audit: Logger): void {
   const withKeys = async (response: Response, act: (keys: KeyAdministration) => Promise<void>): Promise<void> => {
     if (!keys) {
       sendProblem(response, {
@@ -29,7 +35,8 @@ export function serveKeys(app: Express, keys: KeyAdministration | undefined, log
       else throw error;
     }
   };
-  const tell = (happened: string, facts: object) => log.warn({ happened, ...facts }, 'operator');
+  const tell = (request: Request, happened: string, { id, consumer, prefix }: KeyStatus, more: object) =>
+    audit.warn({ happened, id, consumer, prefix, ...more, from: fromOf(request) }, 'operator');
 
   serve(app, '/admin/keys', {
     GET: ({ query }, response) =>
@@ -37,35 +44,41 @@ export function serveKeys(app: Express, keys: KeyAdministration | undefined, log
         const { consumer } = query;
         response.json(await all.list(typeof consumer === 'string' ? consumer : undefined));
       }),
-    POST: ({ body }, response) =>
+    POST: (request, response) =>
       withKeys(response, async (all) => {
-        const wanted = parsed(issueSchema, body, response);
+        const wanted = parsed(issueSchema, request.body, response);
         if (!wanted) return;
         const issued = await all.issue(wanted);
-        tell('key issued', { id: issued.id, consumer: issued.consumer, by: wanted.by });
+        tell(request, 'key issued', issued, { by: wanted.by });
         response.status(201).json(issued);
       }),
   });
   serve(app, '/admin/keys/:id', {
     GET: ({ params }, response) =>
       withKeys(response, async (all) => void response.json(await all.usage(String(params.id)))),
-    DELETE: ({ params, query }, response) =>
+    DELETE: (request, response) =>
       withKeys(response, async (all) => {
-        const revoked = await all.revoke(String(params.id));
-        tell('key revoked', { id: revoked.id, consumer: revoked.consumer, by: query.by });
+        const revoked = await all.revoke(String(request.params.id));
+        tell(request, 'key revoked', revoked, { by: operatorName(request) });
         response.json(revoked);
       }),
   });
   serve(app, '/admin/keys/:id/rotate', {
-    POST: ({ params, body }, response) =>
+    POST: (request, response) =>
       withKeys(response, async (all) => {
-        const wanted = parsed(rotateSchema, body, response);
+        const wanted = parsed(rotateSchema, request.body, response);
         if (!wanted) return;
-        const issued = await all.rotate(String(params.id), wanted);
-        tell('key rotated', { id: String(params.id), successor: issued.id, consumer: issued.consumer, by: wanted.by });
+        const rotated = String(request.params.id);
+        const issued = await all.rotate(rotated, wanted);
+        tell(request, 'key rotated', issued, { replaces: rotated, by: wanted.by });
         response.status(201).json(issued);
       }),
   });
+}
+
+/** What the query says, which a client may have given twice or not at all. */
+function operatorName({ query }: Request): string | undefined {
+  return typeof query.by === 'string' ? query.by.slice(0, 128) : undefined;
 }
 
 function parsed<T>(schema: z.ZodType<T>, body: unknown, response: Response): T | undefined {

@@ -110,8 +110,12 @@ export function operatorFrom(request: Request): Parsed<Operator> {
 }
 
 function operatorOf(request: Request, who: { readonly by: string; readonly reason?: string | undefined }): Operator {
-  const from = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
-  return { by: who.by, ...(who.reason !== undefined && { reason: who.reason }), from };
+  return { by: who.by, ...(who.reason !== undefined && { reason: who.reason }), from: fromOf(request) };
+}
+
+/** The address that asks. */
+export function fromOf({ socket }: Request): string {
+  return (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
 }
 
 /** As the gateway itself calls it. */

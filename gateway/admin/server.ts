@@ -8,6 +8,7 @@ import type { CommandReport } from '#gateway/control/override.ts';
 import type { ReloadReport } from '#gateway/control/reload.ts';
 import type { KeyAdministration } from '#policies/auth/api-keys/administration.ts';
 import { listenAt } from '#gateway/http/listen-at.ts';
+import type { AuditLog } from '#gateway/telemetry/audit-log.ts';
 import type { AdminSettings } from '#gateway/http/settings.ts';
 import { authorize, guardOrigin } from './guard.ts';
 import { operatorFrom, removeCommand, setCommand, type Parsed } from './operator-requests.ts';
@@ -25,8 +26,10 @@ const maxConnections = 1_024;
 export interface AdminOptions {
   readonly settings: AdminSettings;
   readonly control: Control;
-  /** Where it is written who reloaded, and what failed here. */
+  /** Where it is written what failed here. */
   readonly log: Logger;
+  /** Who reloaded, and who was not let in. */
+  readonly audit: AuditLog;
   /** Undefined where nothing is shared, so that no key can be issued. */
   readonly keys: KeyAdministration | undefined;
   readonly clock?: Clock;
@@ -40,14 +43,16 @@ export class AdminServer {
   readonly #settings: AdminSettings;
   readonly #control: Control;
   readonly #log: Logger;
+  readonly #audit: AuditLog;
   readonly #keys: KeyAdministration | undefined;
   readonly #clock: Clock;
   readonly #server: Server;
 
-  constructor({ settings, control, log, keys, clock = systemClock }: AdminOptions) {
+  constructor({ settings, control, log, audit, keys, clock = systemClock }: AdminOptions) {
     this.#settings = settings;
     this.#control = control;
     this.#log = log;
+    this.#audit = audit;
     this.#keys = keys;
     this.#clock = clock;
     this.#server = createServer(
@@ -81,7 +86,7 @@ export class AdminServer {
     app.disable('x-powered-by');
     app.disable('etag');
     app.set('query parser', 'simple');
-    app.use(plainly, guardOrigin(this.#settings));
+    app.use(plainly, guardOrigin(this.#settings, this.#audit));
     serve(app, '/livez', { GET: (_request, response) => void response.json({ status: 'live' }) });
     serve(app, '/readyz', {
       GET: async (_request, response) => {
@@ -89,14 +94,14 @@ export class AdminServer {
         response.status(report.status === 'ready' ? 200 : 503).json(report);
       },
     });
-    app.use(authorize(this.#settings), jsonOnly, express.json({ limit: maxBody }));
+    app.use(authorize(this.#settings, this.#audit), jsonOnly, express.json({ limit: maxBody }));
     serve(app, '/metrics', {
       GET: async (_request, response) =>
         void response.type('text/plain; version=0.0.4; charset=utf-8').send(await control.metrics()),
     });
     this.#serveState(app);
     this.#serveChanges(app);
-    serveKeys(app, this.#keys, this.#log);
+    serveKeys(app, this.#keys, this.#audit);
     app.use((_request, response) =>
       sendProblem(response, { status: 404, title: 'There is no such admin path', paths }),
     );
@@ -150,7 +155,7 @@ export class AdminServer {
         POST: (request, response) =>
           withParsed(operatorFrom(request), response, async (operator) => {
             const report: ReloadReport = await control[action]();
-            this.#log.warn({ happened: action, ok: report.ok, hash: report.hash, ...operator }, 'operator');
+            this.#audit.warn({ happened: action, ok: report.ok, hash: report.hash, ...operator }, 'operator');
             // 422: the call was understood, the file is wrong.
             response.status(report.ok ? 200 : 422).json(report);
           }),

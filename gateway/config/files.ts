@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { fileReason } from './expand.ts';
 import { entriesAt, nodeAt, replaceAt, type ConfigNode, type ConfigPath } from './node.ts';
 import { problemAt, type Problem } from './problem.ts';
@@ -16,21 +16,26 @@ export function locateFiles(root: ConfigNode): Located {
   );
   const listen = ['cert', 'key', 'clientCa', 'crl'].map((key) => ['listen', 'tls', key]);
   const problems: Problem[] = [];
-  const located = [['modules'], ...listen, ...tls].reduce((tree: ConfigNode, path: ConfigPath) => {
-    const node = nodeAt(root, path);
-    if (typeof node?.content !== 'string' || node.content === '') return tree;
-    const absolute = resolve(node.origin.directory, node.content);
-    const wanted = path[0] === 'modules' ? 'folder' : 'file';
-    const reason = missing(absolute, wanted);
-    if (reason)
-      problems.push(
-        problemAt(root, path, {
-          message: `names a ${wanted} that ${reason}`,
-          fix: `correct the path; it starts at the folder of ${node.origin.file}`,
-        }),
-      );
-    return replaceAt(tree, path, absolute);
-  }, root);
+  const located = [['modules'], ['telemetry', 'audit'], ...listen, ...tls].reduce(
+    (tree: ConfigNode, path: ConfigPath) => {
+      const node = nodeAt(root, path);
+      if (typeof node?.content !== 'string' || node.content === '') return tree;
+      const absolute = resolve(node.origin.directory, node.content);
+      // The audit log is made where it is not there; its folder is not.
+      const made = path[0] === 'telemetry';
+      const wanted = path[0] === 'modules' ? 'folder' : 'file';
+      const reason = made ? missing(dirname(absolute), 'folder') : missing(absolute, wanted);
+      if (reason)
+        problems.push(
+          problemAt(root, path, {
+            message: made ? `names a file in a folder that ${reason}` : `names a ${wanted} that ${reason}`,
+            fix: `correct the path; it starts at the folder of ${node.origin.file}`,
+          }),
+        );
+      return replaceAt(tree, path, absolute);
+    },
+    root,
+  );
   return { root: located, problems };
 }
 

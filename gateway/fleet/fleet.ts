@@ -57,7 +57,7 @@ export class Fleet implements Startable, Reloadable {
       healthChanged: () => this.#tellHealth(),
     });
     this.#health = new HealthRelay(() => this.#primary.unhealthy());
-    const { log, meter } = this.#primary.telemetry;
+    const { audit, log, meter } = this.#primary.telemetry;
     const deaths = meter.counter('weir.worker.restarts', {
       unit: '{restart}',
       description: 'Workers that died and were replaced, by worker.',
@@ -82,6 +82,7 @@ export class Fleet implements Startable, Reloadable {
       settings: admin,
       control: this.control,
       log,
+      audit,
       keys: this.#primary.assembly.auth.administration,
     });
   }

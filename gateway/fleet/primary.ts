@@ -41,7 +41,7 @@ export class Primary {
     const { config } = project.loaded;
     this.#project = project;
     this.telemetry = createTelemetry(config.telemetry, { resource: { 'service.version': version }, collect });
-    const { debug, log, meter, propagate } = this.telemetry;
+    const { audit, debug, log, meter, propagate } = this.telemetry;
     this.load = new LoadShedder(config.listen, meter);
     this.#store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.#surroundings = {
@@ -56,7 +56,7 @@ export class Primary {
       healthChanged,
     };
     this.#assembly = assemble(project, this.#surroundings);
-    this.operations = new ProcessControl(this, systemClock, log);
+    this.operations = new ProcessControl(this, systemClock, audit);
   }
 
   get project(): Project {

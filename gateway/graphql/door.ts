@@ -9,6 +9,7 @@ import type { Meter } from '#core/meter.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { Execution } from '#resolvers/execution.ts';
 import { replyWithError } from '../http/error-reply.ts';
+import type { AuditLog } from '../telemetry/audit-log.ts';
 import type { RefusalLog } from '../telemetry/refusal-log.ts';
 import { readAccept } from './accept.ts';
 import { readContentType } from './content-type.ts';
@@ -38,6 +39,7 @@ export interface GraphqlDoorOptions {
   readonly admit: Admit;
   readonly load: LoadShedder;
   readonly refusals: RefusalLog;
+  readonly audit: Pick<AuditLog, 'denied'>;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
   readonly examples?: readonly string[];
   /** API keys that GraphiQL lets its user choose from, so no secrets. Default: none. */
@@ -73,7 +75,7 @@ class Door implements GraphqlDoor {
   constructor(options: GraphqlDoorOptions) {
     const { settings: first, phases, execution, clock, log, meter, load, refusals, admit, examples = [] } = options;
     const errors = new ErrorFormat(log);
-    const operationLog = new OperationLog(log, clock, refusals);
+    const operationLog = new OperationLog(log, clock, refusals, options.audit);
     const schema = withIncrementalDelivery(execution.schema);
     const settings = { ...first };
     const operations = new Operations({ schema, execution, settings, phases, errors, clock, meter, load });

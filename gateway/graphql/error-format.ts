@@ -1,5 +1,6 @@
 import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
+import { noteDenial } from '#core/denial.ts';
 import { errorRow, WeirError, type ErrorCode } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
 
@@ -27,6 +28,7 @@ export class ErrorFormat {
     const place = { ...(locations && { locations }), ...(path && { path }) };
     const { message, extensions } = this.#clientSafe(error, context);
     context.errorCode ??= extensions.code;
+    noteDenial(context, { code: extensions.code, message });
     return { message, ...place, extensions: { ...extensions, requestId: context.id } };
   }
 

@@ -42,11 +42,12 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
 }
 
 /** Adds what an operation called and met to the account of the request that it came by. */
-export function account(parent: RequestContext, { calls, errorCode, fallback }: RequestContext): void {
+export function account(parent: RequestContext, { calls, errorCode, denial, fallback }: RequestContext): void {
   const { sent } = parent.calls;
   for (const [upstream, count] of calls.sent) sent.set(upstream, (sent.get(upstream) ?? 0) + count);
   parent.calls.total += calls.total;
   parent.calls.collapsed += calls.collapsed;
   parent.errorCode ??= errorCode;
+  parent.denial ??= denial;
   parent.fallback ||= fallback;
 }

@@ -2,6 +2,7 @@ import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import type { Logger } from '#core/log.ts';
 import { refusalOf } from '../telemetry/access-log.ts';
+import type { AuditLog } from '../telemetry/audit-log.ts';
 import type { RefusalLog } from '../telemetry/refusal-log.ts';
 
 /** Characters of an operation's name; clients choose it. */
@@ -15,15 +16,18 @@ export class OperationLog {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #refusals: RefusalLog;
+  readonly #audit: Pick<AuditLog, 'denied'>;
 
-  constructor(log: Logger, clock: Clock, refusals: RefusalLog) {
+  constructor(log: Logger, clock: Clock, refusals: RefusalLog, audit: Pick<AuditLog, 'denied'>) {
     this.#log = log;
     this.#clock = clock;
     this.#refusals = refusals;
+    this.#audit = audit;
   }
 
   /** @param connection the id of the request that became a WebSocket */
   write(context: RequestContext, connection?: string): void {
+    this.#audit.denied(context, connection);
     const refusal = refusalOf(context);
     if (refusal !== undefined && !this.#refusals.takes(refusal, context)) return;
     const { calls, operation, degraded, fallback, errorCode, id, span } = context;

@@ -7,6 +7,7 @@ import {
   type ValidatedSubscriptionArgs,
 } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
+import { noteDenial } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';
 import type { IncrementalFormat } from './accept.ts';
 import { denial } from '#policies/auth/field-guard.ts';
@@ -190,6 +191,7 @@ export class Operations {
 
 function refuse(context: RequestContext, refusal: Refusal, record: OperationRecord): Outcome {
   context.errorCode = refusal.code;
+  noteDenial(context, { code: refusal.code, message: refusal.errors[0]?.message ?? '' });
   record.end('refused');
   return { kind: 'refused', result: refusedResult(refusal, context), refusal };
 }

@@ -12,6 +12,7 @@ import type { WebSocket } from 'ws';
 import { Cancellation } from '#core/cancellation.ts';
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
+import { noteDenial } from '#core/denial.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
@@ -119,6 +120,7 @@ export class TransportProtocol {
     } catch (thrown) {
       const error = toWeirError(thrown);
       context.errorCode = error.code;
+      noteDenial(context, error);
       if (error.code === 'INTERNAL' || error.code === 'AUTH_UNAVAILABLE') throw thrown;
       return false;
     }

@@ -1,4 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
+import { noteDenial } from '#core/denial.ts';
 import { errorRow, type ErrorCode, type WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 
@@ -9,6 +10,7 @@ import type { Headers } from '#core/headers.ts';
 export function replyWithError(context: RequestContext, error: WeirError): void {
   context.errorCode = error.code;
   context.errorCause = error.cause;
+  noteDenial(context, error);
   const { reply } = context;
   if (reply.finished) return;
   if (reply.started) {

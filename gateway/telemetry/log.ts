@@ -54,9 +54,14 @@ export function createLines(
 ): Lines {
   const stream = given ?? stdout(worker !== undefined);
   const base = { service: serviceName, pid: process.pid, ...(worker !== undefined && { worker }) };
+  return linesTo(stream, log, base);
+}
+
+/** Lines of their own least level. */
+export function linesTo(stream: DestinationStream, level: TelemetrySettings['log'], base: object): Lines {
   const lines = pino(
     {
-      level: log,
+      level,
       base,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

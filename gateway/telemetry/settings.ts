@@ -39,6 +39,12 @@ export const telemetrySchema = z.strictObject({
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
     .describe('The least level that is logged; access lines are `info`.'),
+  audit: z
+    .string()
+    .default('')
+    .describe(
+      'File that the audit log is added to: denials, the life of API keys, what operators do. Empty: its lines go to stdout, with `"log":"audit"`, whatever `log` says.',
+    ),
 });
 
 /** As the program reads it. */

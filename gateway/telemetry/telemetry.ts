@@ -4,10 +4,11 @@ import type { RequestContext } from '#core/context.ts';
 import type { Logger } from '#core/log.ts';
 import type { Attributes, Gauge, Meter } from '#core/meter.ts';
 import { logAccess, logUnrouted, type UnroutedRequest } from './access-log.ts';
+import { AuditLog, openAuditFile } from './audit-log.ts';
 import { debugAnswer, RequestDebugLog } from './debug-log.ts';
 import { sdkDiagnostics } from './diagnostics.ts';
 import { HttpMetrics, type ConnectionRefusal } from './http-metrics.ts';
-import { createLines, TelemetryLog } from './log.ts';
+import { createLines, linesTo, TelemetryLog } from './log.ts';
 import { TelemetryMeter, type MeterSnapshot } from './meter.ts';
 import { MeterProducer } from './metric-producer.ts';
 import { RefusalLog } from './refusal-log.ts';
@@ -34,6 +35,8 @@ export interface TelemetryOptions {
 /** Everything the gateway shows of itself. */
 export interface Telemetry extends Tracing {
   readonly log: Logger;
+  /** Denials, and what operators do. */
+  readonly audit: AuditLog;
   readonly meter: Meter;
   /** Of what an operator asked to see. */
   readonly debug: RequestDebugLog;
@@ -56,6 +59,7 @@ export interface Telemetry extends Tracing {
   shutdown(): Promise<void>;
 }
 
+/** @throws {ProblemsError} when the file of the audit log cannot be opened */
 export function createTelemetry(settings: TelemetrySettings, options: TelemetryOptions = {}): Telemetry {
   const { clock = systemClock, resource = {}, maxSeries } = options;
   const lines = createLines(settings, options);
@@ -63,6 +67,9 @@ export function createTelemetry(settings: TelemetrySettings, options: TelemetryO
   const producer = producerOf(meter, clock, options);
   const sdk = startSdk(settings, resource, producer, sdkDiagnostics(new TelemetryLog(lines, undefined), clock));
   const log = new TelemetryLog(lines, sdk.logger);
+  const auditFile = settings.audit === '' ? undefined : openAuditFile(settings.audit, log, clock);
+  const auditLines = linesTo(auditFile ?? lines.stream, 'info', lines.base);
+  const audit = new AuditLog(new TelemetryLog(auditLines, sdk.logger), clock);
   const refusals = new RefusalLog(log, clock);
   const http = new HttpMetrics(meter);
   const debug = new RequestDebugLog(log, clock);
@@ -70,6 +77,7 @@ export function createTelemetry(settings: TelemetrySettings, options: TelemetryO
   return {
     ...createTracing(settings, sdk.recorder),
     log,
+    audit,
     meter,
     debug,
     connections: http.connections,
@@ -78,6 +86,7 @@ export function createTelemetry(settings: TelemetrySettings, options: TelemetryO
       endServerSpan(context);
       http.ended(context, durationMs);
       logAccess(log, refusals, context, durationMs);
+      if (context.denial) audit.denied(context);
       if (debug.on) debugAnswer(debug, context, durationMs);
     },
     refused(request) {
@@ -95,6 +104,8 @@ export function createTelemetry(settings: TelemetrySettings, options: TelemetryO
     async shutdown() {
       unwatch();
       refusals.flush();
+      audit.flush();
+      auditFile?.flushSync();
       debug.flush();
       await sdk.shutdown();
     },

@@ -1,11 +1,12 @@
 import type { ClientCertificate } from '#core/client-certificate.ts';
 import type { RequestContext } from '#core/context.ts';
+import { noteDenial, type ShownInVain } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { CredentialKind } from '#core/identity.ts';
 import type { Policy } from '#core/policy.ts';
 import type { ApiKeys } from './api-keys/api-keys.ts';
-import { prefixOf } from './api-keys/format.ts';
+import { prefixOf, writablePrefixOf } from './api-keys/format.ts';
 import type { Certificates } from './certificates.ts';
 import { unauthenticated } from './challenge.ts';
 import type { Consumers } from './consumers.ts';
@@ -63,7 +64,10 @@ function byCertificate(verifiers: Verifiers, certificate: ClientCertificate, con
   try {
     accept(certificates.verify(certificate), verifiers, context);
   } catch (error) {
-    throw error instanceof InvalidCredential ? refusal(error, context) : error;
+    if (!(error instanceof InvalidCredential)) throw error;
+    const refused = refusal(error, context);
+    noteDenial(context, refused, { shown: ['mtls'], keyPrefix: undefined });
+    throw refused;
   }
 }
 
@@ -122,9 +126,14 @@ function refuse(
   shown: readonly Shown[],
   context: RequestContext,
 ): Promise<never> {
-  if (!(thrown instanceof InvalidCredential)) throw thrown;
-  const error = refusal(thrown, context);
   const key = shown.find(({ kind }) => kind === 'apiKey');
+  const inVain: ShownInVain = { shown: shown.map(({ kind }) => kind), keyPrefix: key && writablePrefixOf(key.text) };
+  if (!(thrown instanceof InvalidCredential)) {
+    if (thrown instanceof WeirError) noteDenial(context, thrown, inVain);
+    throw thrown;
+  }
+  const error = refusal(thrown, context);
+  noteDenial(context, error, inVain);
   const delay = failures.note(context.clientIp, key && prefixOf(key.text));
   if (!delay) throw error;
   return delay.then(() => {

@@ -1,4 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
+import { noteDenial } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Clock } from '#core/clock.ts';
 import type { Principal } from './principal.ts';
@@ -51,6 +52,8 @@ export class Sessions {
   }
 }
 
-function end({ cancellation }: RequestContext, detail: string): void {
-  cancellation.cancel(new WeirError('UNAUTHENTICATED', { detail }));
+function end(context: RequestContext, detail: string): void {
+  const error = new WeirError('UNAUTHENTICATED', { detail });
+  noteDenial(context, error);
+  context.cancellation.cancel(error);
 }

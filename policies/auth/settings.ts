@@ -200,7 +200,10 @@ const requirement = z.strictObject({
     .optional()
     .describe('Kinds of credential that count here; all when left out.'),
   scopes: z
-    .strictObject({ all: words.optional(), any: words.optional() })
+    .strictObject({
+      all: words.optional().describe('All of these are needed.'),
+      any: words.optional().describe('One of these is needed.'),
+    })
     .optional()
     .describe('Scopes that are needed: all of `all`, and one of `any`.'),
   roles: z.array(z.string().min(1)).default([]).describe('One of these roles is needed; none when empty.'),

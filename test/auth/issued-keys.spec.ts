@@ -115,6 +115,17 @@ describe('An issued key', () => {
     expect(performance.now() - began).toBeLessThan(1_000);
   });
 
+  it('that is revoked while an instance hears nothing is refused within a second all the same', async () => {
+    const { key, hash, record } = await issue();
+    for (const gateway of gateways) expect(await status(key, gateway)).toBe(200);
+    for (let round = 0; round < 5; round++) await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await keys.put({ hash, record: { ...record, revokedMs: systemClock.epochMs() } });
+    await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    const began = performance.now();
+    for (const gateway of gateways) await until(async () => (await status(key, gateway)) === 401);
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+
   it('is counted without a write for each use', async () => {
     const { key, record } = await issue();
     for (let use = 0; use < 20; use++) expect(await status(key)).toBe(200);

@@ -294,55 +294,60 @@ describe('A gateway whose event loop is blocked by a module', () => {
 
   afterAll(async () => {
     program.kill();
+    agents.flood.destroy();
+    agents.probe.destroy();
     await things.close();
   });
 
-  function query(text: string) {
-    return send(`${program.url}/graphql`, {
+  // A blocked process takes up new connections slowly, so these are there before.
+  const agents = { flood: new Agent({ keepAlive: true, maxSockets: 40 }), probe: new Agent({ keepAlive: true }) };
+
+  async function query(text: string, agent = agents.probe): Promise<number> {
+    const answer = await send(`${program.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query: text }),
+      agent,
     });
+    return answer.status;
   }
 
-  test(
-    'refuses what is sheddable while what is critical passes, and says that it lives',
-    { timeout: 60_000 },
-    async () => {
-      let flooding = true;
-      const flood = (async () => {
-        // Three times what it can do, whether or not it answers.
-        const asked = [];
-        while (flooding) {
-          asked.push(query('{ busy(ms: 30) }').then(({ status }) => status));
-          await new Promise((proceed) => setTimeout(proceed, 10));
-        }
-        return Promise.all(asked);
-      })();
-      // Looked at until shedding has set in; then it must hold.
-      await until(async () => (await query('{ spareAnswer }')).status === 503);
-      const statuses: Record<string, number[]> = { critical: [], sheddable: [], health: [] };
-      for (let index = 0; index < 15; index++) {
-        statuses.critical!.push((await query('{ vitalAnswer }')).status);
-        statuses.sheddable!.push((await query('{ spareAnswer }')).status);
-        statuses.health!.push((await program.admin(index % 2 ? '/livez' : '/readyz')).status);
+  test('refuses what is sheddable while what is critical passes, and says that it lives', async () => {
+    await Promise.all(Array.from({ length: 40 }, () => query('{ vitalAnswer }', agents.flood)));
+    await query('{ vitalAnswer }');
+    let flooding = true;
+    const flooded = new Set<number>();
+    // Three times what it can do, whether or not it answers.
+    const flood = async () => {
+      while (flooding) {
+        flooded.add(await query('{ busy(ms: 30) }', agents.flood));
+        await new Promise((proceed) => setTimeout(proceed, 400));
       }
-      flooding = false;
-      const flooded = await flood;
-      expect(statuses.critical!.filter((status) => status === 200).length).toBeGreaterThanOrEqual(14);
-      expect(statuses.sheddable!.filter((status) => status === 503).length).toBeGreaterThanOrEqual(14);
-      expect(new Set(statuses.health)).toEqual(new Set([200]));
-      // Of what is in between, a share.
-      expect(new Set(flooded)).toEqual(new Set([200, 503]));
-      expect(
-        await program.metric('weir_shed_total', 'weir_shed_reason="event_loop"', 'weir_criticality="sheddable"'),
-      ).toBeGreaterThan(10);
-    },
-  );
+    };
+    const floods = Promise.all(Array.from({ length: 40 }, flood));
+    // Until shedding has set in; then it must hold.
+    await until(async () => (await query('{ spareAnswer }')) === 503);
+    const statuses = { critical: [] as number[], sheddable: [] as number[], health: [] as number[] };
+    for (let index = 0; index < 15; index++) {
+      statuses.critical.push(await query('{ vitalAnswer }'));
+      statuses.sheddable.push(await query('{ spareAnswer }'));
+      statuses.health.push((await program.admin(index % 2 ? '/livez' : '/readyz')).status);
+    }
+    flooding = false;
+    await floods;
+    // One of them may have come at the moment after a turn of the loop in which nobody was refused.
+    expect(statuses.critical.filter((status) => status === 200).length).toBeGreaterThanOrEqual(14);
+    expect(statuses.sheddable.filter((status) => status === 503).length).toBeGreaterThanOrEqual(14);
+    expect(new Set(statuses.health)).toEqual(new Set([200]));
+    // Of what is in between, a share.
+    expect(flooded).toEqual(new Set([200, 503]));
+    const shed = await program.metric('weir_shed_total', 'shed_reason="event_loop"', 'criticality="sheddable"');
+    expect(shed).toBeGreaterThan(10);
+  }, 60_000);
 
-  test('serves everybody again once it is over', { timeout: 30_000 }, async () => {
-    await until(async () => (await query('{ spareAnswer }')).status === 200);
-    expect((await query('{ busy(ms: 1) spareAnswer }')).json()).toEqual({ data: { busy: 1, spareAnswer: 'yes' } });
+  test('serves everybody again once it is over', async () => {
+    await until(async () => (await query('{ spareAnswer }')) === 200);
+    expect(await query('{ busy(ms: 1) spareAnswer }')).toBe(200);
     await until(async () => (await program.metric('weir_shed_share_ratio')) === 0);
-  });
+  }, 30_000);
 });

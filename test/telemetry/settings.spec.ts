@@ -10,6 +10,7 @@ describe('the telemetry settings', () => {
       sampleRatio: 0.01,
       propagation: ['tracecontext', 'b3'],
       log: 'info',
+      audit: '',
     });
   });
 

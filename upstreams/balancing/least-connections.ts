@@ -2,9 +2,9 @@ import type { Endpoint } from '#upstreams/endpoint.ts';
 
 /**
  * The endpoint with the fewest calls in flight for its weight; ties go round by weight, so that an upstream with little to
- * do is not left to its first endpoint. All are looked at: the counts are this process's own and exact, so the herding that
- * two random choices are there to prevent cannot arise, and some hundred comparisons cost less than two random numbers' worth
- * of imbalance. What answers fastest because it fails gets the most calls, until it is ejected for it.
+ * do is not left to its first endpoint. All are looked at: two at random are enough where counts are shared and stale, for
+ * then everyone would run to the same one; these are the process's own, exact and at hand. An endpoint that answers fastest
+ * because it fails gets the most calls, until it is ejected for it.
  */
 export function leastConnections(candidates: readonly Endpoint[]): Endpoint {
   let least = Number.POSITIVE_INFINITY;

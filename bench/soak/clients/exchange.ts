@@ -48,12 +48,10 @@ export async function ask(scene: Scene, asking: Asking): Promise<Answer> {
     },
   });
   const received = new Received();
-  let left = false;
-  const leave = (): void => {
-    left = true;
-    outgoing.destroy();
-  };
-  const leaving = asking.leaveAfterMs === undefined ? undefined : setTimeout(leave, asking.leaveAfterMs);
+  const patience = new AbortController();
+  patience.signal.addEventListener('abort', () => outgoing.destroy());
+  const { leaveAfterMs } = asking;
+  const leaving = leaveAfterMs === undefined ? undefined : setTimeout(() => patience.abort(), leaveAfterMs);
   outgoing.setTimeout(silenceMs, () => {
     scene.tally.complain('no byte for half a minute', `${scene.name}: ${asking.method ?? 'GET'} ${asking.path}`);
     outgoing.destroy();
@@ -61,7 +59,7 @@ export async function ask(scene: Scene, asking: Asking): Promise<Answer> {
   const answered = answerTo(outgoing, received, asking.onPart);
   await Promise.all([answered, send(outgoing, asking.body)]);
   clearTimeout(leaving);
-  const ending: Ending = received.complete ? 'answered' : left ? 'left' : 'broken';
+  const ending: Ending = received.complete ? 'answered' : patience.signal.aborted ? 'left' : 'broken';
   const answer: Answer = { ...received.head, ending, text: received.text, bytes: received.bytes };
   judge(scene, asking, answer);
   return answer;
@@ -167,7 +165,8 @@ function judge({ name, tally }: Scene, asking: Asking, { ending, status, text }:
     }
   }
   // Services answer with problem documents, too, but know neither codes nor addresses of each other.
-  if (codes.length > 0 && /127\.0\.0\.1|ECONN|\bat .*\.ts:\d/.test(text)) tally.complain('internals in an answer', where);
+  if (codes.length > 0 && /127\.0\.0\.1|ECONN|\bat .*\.ts:\d/.test(text))
+    tally.complain('internals in an answer', where);
   if (status === 500 && codes.length === 0 && !text.includes('fault switch')) tally.complain('a 500 of nobody', where);
 }
 

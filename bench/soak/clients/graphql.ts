@@ -4,12 +4,12 @@ import { ask, type Answer } from './exchange.ts';
 
 const acrossServices =
   'query Q($n: Int!) { users(first: $n) { id orders(first: 3) { id items { product { name reviews(first: 2) { body author { name } } } } } } }';
-const page = 'query P($n: Int!, $after: String) { productsConnection(first: $n, after: $after) { totalCount edges { node { id name } cursor } pageInfo { endCursor } } }';
+const page =
+  'query P($n: Int!, $after: String) { productsConnection(first: $n, after: $after) { totalCount edges { node { id name } cursor } pageInfo { endCursor } } }';
 const place =
   'mutation M($input: PlaceOrderInput!) { placeOrder(input: $input) { id total { amount } user { name } } }';
 const review = 'mutation R($input: AddReviewInput!) { addReview(input: $input) { id product { name } } }';
-const later =
-  'query L($id: ID!) { user(id: $id) { name ... @defer(label: "orders") { orders(first: 3) { id } } } }';
+const later = 'query L($id: ID!) { user(id: $id) { name ... @defer(label: "orders") { orders(first: 3) { id } } } }';
 
 export interface Operation {
   readonly query: string;
@@ -17,7 +17,11 @@ export interface Operation {
 }
 
 /** Posts it, or several of them as a batch. */
-export function post(scene: Scene, operation: Operation | readonly Operation[], accept = 'application/json'): Promise<Answer> {
+export function post(
+  scene: Scene,
+  operation: Operation | readonly Operation[],
+  accept = 'application/json',
+): Promise<Answer> {
   return ask(scene, {
     method: 'POST',
     path: '/graphql',
@@ -34,12 +38,14 @@ function query({ draw }: Scene): Operation {
 /** A whole answer is JSON, with data or with errors that say why there is none. */
 function check(scene: Scene, { ending, status, text }: Answer, count: number): void {
   if (ending !== 'answered' || status >= 500) return;
-  const wrong = (why: string): void => scene.tally.complain('a wrong answer to an operation', `${why}: ${status} ${text.slice(0, 300)}`);
+  const wrong = (why: string): void =>
+    scene.tally.complain('a wrong answer to an operation', `${why}: ${status} ${text.slice(0, 300)}`);
   try {
     const parsed = JSON.parse(text) as Result | Result[];
     const results = Array.isArray(parsed) ? parsed : [parsed];
     if (results.length !== count) wrong(`${results.length} results for ${count}`);
-    for (const { data, errors } of results) if (data === undefined && errors === undefined) wrong('neither data nor errors');
+    for (const { data, errors } of results)
+      if (data === undefined && errors === undefined) wrong('neither data nor errors');
   } catch {
     wrong('no JSON');
   }
@@ -64,7 +70,11 @@ export const graphql: readonly Activity[] = [
     run: async (scene) => {
       const { query: text, variables } = query(scene);
       const search = new URLSearchParams({ query: text, variables: JSON.stringify(variables) });
-      check(scene, await ask(scene, { path: `/graphql?${search.toString()}`, headers: { accept: 'application/json' } }), 1);
+      check(
+        scene,
+        await ask(scene, { path: `/graphql?${search.toString()}`, headers: { accept: 'application/json' } }),
+        1,
+      );
     },
   },
   {
@@ -76,7 +86,9 @@ export const graphql: readonly Activity[] = [
       const order = { userId: draw.int(1, 1_000), items: [{ productId: draw.int(1, 500), quantity: draw.int(1, 5) }] };
       const opinion = { productId: draw.int(1, 500), authorId: draw.int(1, 1_000), stars: 4, body: 'Soaked.' };
       const operation =
-        draw.next() < 0.7 ? { query: place, variables: { input: order } } : { query: review, variables: { input: opinion } };
+        draw.next() < 0.7
+          ? { query: place, variables: { input: order } }
+          : { query: review, variables: { input: opinion } };
       check(scene, await post(scene, operation), 1);
     },
   },
@@ -101,7 +113,8 @@ export const graphql: readonly Activity[] = [
       ]);
       const { ending, status, headers, text } = await post(scene, operation, accept);
       if (ending !== 'answered' || !headers['content-type']?.startsWith('multipart/')) return;
-      if (!text.endsWith('-----\r\n')) scene.tally.complain('a multipart answer without an end', `${status} ${text.slice(-200)}`);
+      if (!text.endsWith('-----\r\n'))
+        scene.tally.complain('a multipart answer without an end', `${status} ${text.slice(-200)}`);
     },
   },
 ];

@@ -67,7 +67,8 @@ async function speakGarbage(scene: Scene): Promise<void> {
   raw.socket.write(bent);
   await Promise.race([raw.closed, sleep(draw.int(0, 500))]);
   tally.outcome(name, /^HTTP\/1\.1 (\d+)/.exec(raw.received())?.[1] ?? 'nothing');
-  if (/ 500 |"INTERNAL"/.test(raw.received())) tally.complain('garbage that was a defect', JSON.stringify(text.slice(0, 200)));
+  if (/ 500 |"INTERNAL"/.test(raw.received()))
+    tally.complain('garbage that was a defect', JSON.stringify(text.slice(0, 200)));
   raw.socket.destroy();
 }
 
@@ -94,7 +95,7 @@ async function slowBody(scene: Scene): Promise<void> {
 async function deafReader(scene: Scene): Promise<void> {
   const raw = await dial(scene);
   raw.socket.pause();
-  raw.socket.write(`GET /v1/catalog/export?bytes=50000000 HTTP/1.1\r\n${host}\r\n`);
+  raw.socket.write(`GET /v1/catalog/export?bytes=20000000 HTTP/1.1\r\n${host}\r\n`);
   await sleep(scene.draw.int(1_000, 8_000));
   raw.socket.resume();
   await untilClosed(scene, raw);
@@ -121,13 +122,21 @@ export const hostile: readonly Activity[] = [
     run: async (scene) => {
       const { draw } = scene;
       const leaveAfterMs = draw.int(0, 60);
-      const query = '{ users(first: 10) { orders(first: 5) { items { product { name reviews(first: 3) { body } } } } } }';
+      const query =
+        '{ users(first: 10) { orders(first: 5) { items { product { name reviews(first: 3) { body } } } } } }';
       const json = { 'content-type': 'application/json', accept: 'application/json' };
       await draw.pick([
         () => ask(scene, { path: '/v1/users?first=100', leaveAfterMs }),
         () => ask(scene, { path: '/v1/catalog/export?bytes=5000000', leaveAfterMs }),
         () => ask(scene, { method: 'POST', path: '/v1/upload', body: bytes(5_000_000, 5), leaveAfterMs }),
-        () => ask(scene, { method: 'POST', path: '/graphql', headers: json, body: JSON.stringify({ query }), leaveAfterMs }),
+        () =>
+          ask(scene, {
+            method: 'POST',
+            path: '/graphql',
+            headers: json,
+            body: JSON.stringify({ query }),
+            leaveAfterMs,
+          }),
         () => ask(scene, { path: '/v1/orders/events', leaveAfterMs }),
       ])();
     },

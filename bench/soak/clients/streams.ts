@@ -56,7 +56,10 @@ async function echo(scene: Scene): Promise<void> {
   const { socket, closed } = opened;
   const endMs = performance.now() + draw.int(100, 4_000);
   while (performance.now() < endMs && socket.readyState === WebSocket.OPEN) {
-    const message = Buffer.alloc(draw.next() < 0.1 ? draw.int(1, 1024 ** 2) : draw.int(0, 2_000), String(draw.int(0, 9)));
+    const message = Buffer.alloc(
+      draw.next() < 0.1 ? draw.int(1, 1024 ** 2) : draw.int(0, 2_000),
+      String(draw.int(0, 9)),
+    );
     const answer = once(socket, 'message');
     socket.send(message);
     const returned = (await Promise.race([answer, closed])) as [Buffer] | number;

@@ -40,6 +40,11 @@ export function prefixOf(key: string): string {
   return key.slice(0, prefix.length + 4);
 }
 
+/** The same of what somebody showed for a key: what does not look like one may be a secret to its last letter. */
+export function writablePrefixOf(text: string): string | undefined {
+  return text.startsWith(prefix) ? prefixOf(text) : undefined;
+}
+
 export function isApiKey(text: string): boolean {
   if (!shape.test(text)) return false;
   const secret = text.slice(prefix.length, -checksumChars);
