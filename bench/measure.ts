@@ -23,6 +23,7 @@ interface Contender {
   readonly name: string;
   readonly origin: string;
   readonly process: Running;
+  readonly script: string;
 }
 
 export async function measure(
@@ -47,17 +48,18 @@ export async function measure(
   for (const subject of subjects) {
     try {
       if (subject.missing !== undefined) throw new Error(subject.missing);
-      contenders.push(await start(run, stack, subject, workload));
+      const own = { ...workload, requests: subject.requests ?? workload.requests };
+      const script = join(run.folder, `${scenario.name}-${contenders.length}.lua`);
+      await writeScript(script, own);
+      contenders.push({ ...(await start(run, stack, subject, own)), script });
     } catch (error) {
       skipped.set(subject.name, (error as Error).message);
       say(`${scenario.name}: ${subject.name} is left out: ${(error as Error).message}`);
     }
   }
 
-  const script = join(run.folder, `${scenario.name}.lua`);
-  await writeScript(script, workload);
   const round = (contender: Contender, number: number, seconds: number): Promise<Round> =>
-    measureRound(run, prepared, contender, { number, seconds, script });
+    measureRound(run, prepared, contender, { number, seconds });
 
   say(`${scenario.name}: warming up`);
   for (const contender of contenders) await round(contender, 0, options.warmUpSeconds);
@@ -70,7 +72,12 @@ export async function measure(
 }
 
 /** @throws {Error} when it does not start, or answers wrong */
-async function start(run: Run, stack: AsyncDisposableStack, subject: Subject, workload: Workload): Promise<Contender> {
+async function start(
+  run: Run,
+  stack: AsyncDisposableStack,
+  subject: Subject,
+  workload: Workload,
+): Promise<Omit<Contender, 'script'>> {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const command = { ...(await subject.launch(port)), name: subject.name, core: run.cores.subject };
@@ -92,8 +99,8 @@ async function probe(origin: string, { requests, answer }: Workload): Promise<vo
 async function measureRound(
   { cores }: Run,
   { workload, upstream }: Prepared,
-  { name, origin, process }: Contender,
-  { number, seconds, script }: { readonly number: number; readonly seconds: number; readonly script: string },
+  { name, origin, process, script }: Contender,
+  { number, seconds }: { readonly number: number; readonly seconds: number },
 ): Promise<Round> {
   const askedBefore = await upstream.asked();
   const noise = new Noise();

@@ -1,5 +1,5 @@
 /** What a scenario is made of. A new one is a file in scenarios/ and a line in scenarios/index.ts. */
-import type { Workload } from './load.ts';
+import type { Request, Workload } from './load.ts';
 import type { Cores } from './machine.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 
@@ -40,6 +40,8 @@ export interface Subject {
   readonly name: string;
   /** Why it cannot be measured here, and the remedy. */
   readonly missing?: string;
+  /** Instead of the workload's, and answered alike. */
+  readonly requests?: readonly Request[];
   readonly launch: (port: number) => Promise<Launch>;
 }
 

@@ -18,7 +18,7 @@ interface ErrorRow {
   readonly meaning: string;
   /** What the reader should do about it. */
   readonly action: string;
-  /** The RFC 9209 §2.3 error type that `Proxy-Status` carries, where one fits. */
+  /** The RFC 9209 §2.3 error type that `Proxy-Status` carries; left out for what no client sees. */
   readonly proxyStatus?: string;
 }
 
@@ -164,6 +164,7 @@ export const errorTable = {
     retry: 'no',
     meaning: 'The document is not GraphQL; the location says where it stops being so.',
     action: 'Correct the document.',
+    proxyStatus: 'http_request_error',
   },
   GRAPHQL_VALIDATION_FAILED: {
     status: 400,
@@ -172,6 +173,7 @@ export const errorTable = {
     retry: 'no',
     meaning: 'A field, argument, variable or fragment of the document does not exist in the schema or is used wrongly.',
     action: 'Correct the document; `weir schema` prints the schema.',
+    proxyStatus: 'http_request_error',
   },
   DOCUMENT_LIMIT_EXCEEDED: {
     status: 400,
@@ -180,6 +182,7 @@ export const errorTable = {
     retry: 'no',
     meaning: 'The document has more tokens, depth, aliases, root fields or directives than the gateway runs.',
     action: 'Split the operation. An operator finds the limits under `graphql` in the configuration.',
+    proxyStatus: 'http_request_denied',
   },
   BAD_USER_INPUT: {
     status: 400,
@@ -188,6 +191,7 @@ export const errorTable = {
     retry: 'no',
     meaning: 'The operation is valid, but the value of an argument or variable is not.',
     action: 'Correct the value; the message and the path say which.',
+    proxyStatus: 'http_request_error',
   },
   INTERNAL: {
     status: 500,

@@ -4,6 +4,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { DebugLog } from '#core/debug.ts';
 import { WeirError } from '#core/errors.ts';
 import type { GraphqlDoor } from './graphql/door.ts';
+import { checkHandshake } from './graphql/handshake.ts';
 import type { Doors } from './http/pipeline.ts';
 import { passThrough, passUpgrade } from './rest/door.ts';
 import { RestRoute } from './rest/route.ts';
@@ -33,6 +34,7 @@ export function createDoors(graphql: GraphqlDoor | undefined, debug: DebugLog): 
       if (route instanceof RestRoute) {
         passUpgrade(context, route, request, socket, head, switched);
       } else if (route?.door === 'graphql' && graphql) {
+        checkHandshake(context);
         // GraphQL says goodbye to its WebSockets itself.
         switched(() => {});
         graphql.upgrade(context, request, socket, head);

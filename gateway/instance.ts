@@ -38,6 +38,8 @@ export interface InstanceOptions {
 
 /** The longest that requests in flight may take to finish once nothing new is accepted. */
 const finishTimeoutMs = 30_000;
+/** How long connections on which nothing happens are kept then: what is on its way on one of them is to find it open. */
+const idleMs = 1_000;
 
 /** One process that serves: from a project to listening, and back. */
 export class Instance {
@@ -195,7 +197,7 @@ export class Instance {
     this.#host.drain();
     await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
     // GraphQL says goodbye to its subscriptions and WebSockets itself; the host cuts off what has not left.
-    await Promise.all([this.#graphql?.close(), this.#host.close(finishTimeoutMs)]);
+    await Promise.all([this.#graphql?.close(), this.#host.close(finishTimeoutMs, Math.min(idleMs, drainDelayMs))]);
     this.#unwatch();
     this.readiness.phase = 'stopped';
     this.operations.stop();

@@ -1,6 +1,7 @@
 import type { Scenario } from '../scenario.ts';
+import { auth } from './auth.ts';
 import { graphql } from './graphql.ts';
 import { get, post } from './pass-through.ts';
 
 /** In the order of the report. */
-export const scenarios: readonly Scenario[] = [get, post, graphql];
+export const scenarios: readonly Scenario[] = [get, post, graphql, auth];

@@ -72,7 +72,11 @@ export async function runSoak(run: Run, options: SoakOptions, say: (text: string
         trouble,
       })),
     );
+    say(
+      `soak: rest, ${[...tally.activities].flatMap(([n, { underWay }]) => (underWay ? [n + ' ' + underWay] : [])).join()} ${(performance.now() - startMs) / 1000}`,
+    );
     rests.push(await untilQuiet(stage, startMs, restMs));
+    say(`soak: ${JSON.stringify(rests.at(-1))}`);
   }
   say('soak: waiting for connections to be given up');
   const last = await untilBack(stage, startMs, baseline, lastMs);
@@ -104,6 +108,18 @@ async function runLeg(stage: Stage, leg: Leg): Promise<Sample[]> {
   // Whatever fails first ends the leg: a failure of the bench itself, or a gateway that does not answer.
   await Promise.race([sleep(legMs), watching, bother]);
   stop.abort();
+  console.error('stop', (performance.now() - startMs) / 1000, JSON.stringify([...tally.complaints]));
+  const t = setInterval(
+    () =>
+      console.error(
+        [...tally.activities].flatMap(([n, { underWay }]) => (underWay ? [n + ' ' + underWay] : [])).join(),
+        JSON.stringify([...tally.complaints]),
+      ),
+    5000,
+  );
+  void bother.then(() => console.error('bother over'));
+  void watching.then(() => console.error('watching over'));
   const [seen] = await Promise.all([watching, bother, ...clients]);
+  clearInterval(t);
   return seen;
 }

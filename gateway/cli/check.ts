@@ -10,6 +10,7 @@ import type { Arguments } from './arguments.ts';
 import { compileModules } from './compile.ts';
 import { productionProblems } from './production.ts';
 import type { Terminal } from './terminal.ts';
+import { unmetAuth } from './unmet-auth.ts';
 
 /** What a check found. Errors fail it; a warning is a price or a danger that may be meant, and fails nothing. */
 export interface Findings {
@@ -25,6 +26,7 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   const { execution, routes, upstreams } = inspect(project);
   const found: Findings[] = [
     { errors: [], warnings: halfFallbacks(loaded) },
+    { errors: [], warnings: unmetAuth(loaded) },
     { errors: [], warnings: execution ? [] : idleObjectives(loaded) },
     // For production that nobody asks for its health is an error.
     args.production

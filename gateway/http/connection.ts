@@ -12,8 +12,8 @@ export interface ConnectionOptions {
   readonly readPace: PaceSettings;
   /** Longest time without a request. */
   readonly maxIdleMs: number;
-  /** Takes nothing new any more. */
-  readonly draining: () => boolean;
+  /** Whether a connection that is open since then (monotonic) is to end with its next answer. */
+  readonly draining: (openedMs: number) => boolean;
   /** The answer to what could not be read, as bytes, once it is its turn. */
   readonly answerUnread: (cause: ParserError, socket: Socket) => string;
 }
@@ -61,13 +61,19 @@ export class ClientConnection implements Connection {
   #switched = false;
   /** The socket's timeout runs because there is something to read. */
   #timed = false;
-  #idleSinceMs = performance.now();
+  readonly #openedMs = performance.now();
+  #idleSinceMs = this.#openedMs;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.readPace = options.readPace;
     this.#socket = socket;
     this.#options = options;
     socket.once('end', () => this.#halfClosed());
+  }
+
+  /** It is to end with its next answer. */
+  get draining(): boolean {
+    return this.#options.draining(this.#openedMs);
   }
 
   get busy(): boolean {
@@ -122,7 +128,7 @@ export class ClientConnection implements Connection {
   }
 
   endsWith(response: ServerResponse): boolean {
-    if (!this.#deaf && !this.#options.draining()) return false;
+    if (!this.#deaf && !this.draining) return false;
     return !this.#unread && this.#waiting.length === 0 && this.#exchanges.at(-1)?.response === response;
   }
 

@@ -8,7 +8,7 @@ import {
   type ServerOptions,
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type Router } from 'express';
 import type { RequestContext } from '#core/context.ts';
@@ -50,6 +50,9 @@ const nothing = Buffer.alloc(0);
 
 const nothingToDo = () => {};
 
+/** How long to accept what still comes, when there is no pause in it. */
+const maxAcceptMs = 100;
+
 /** How often connections are looked at; Node looks as often for heads that are late. */
 const checkMs = 1_000;
 
@@ -70,7 +73,10 @@ export class HttpHost {
   /** The request that was let in last while load was shed. */
   #admitted: IncomingMessage | undefined;
   #pipeline: Pipeline;
-  #draining = false;
+  /** Connections that were opened before end with their next answer. */
+  #drainedMs = Number.NEGATIVE_INFINITY;
+  /** Connections accepted since the start. */
+  #accepted = 0;
   #checks: NodeJS.Timeout | undefined;
 
   constructor(pipeline: Pipeline, options: HostOptions) {
@@ -80,7 +86,7 @@ export class HttpHost {
     this.#connectionOptions = {
       readPace: options.arrivals.bodyPace,
       maxIdleMs: settings.keepAliveTimeout + settings.headersTimeout + 2 * checkMs,
-      draining: () => this.#draining,
+      draining: (openedMs) => openedMs < this.#drainedMs,
       answerUnread: (cause, socket) => this.#answerUnread(cause, socket),
     };
     this.#perIp = new ConnectionLimit(settings.maxConnectionsPerIp);
@@ -154,17 +160,29 @@ export class HttpHost {
     return former;
   }
 
-  /** From now on every answer closes its connection, so that clients move on by themselves. */
+  /**
+   * From now on each connection that is open ends with its next answer, so that clients move on by themselves. One that is
+   * opened meanwhile is by a client that knows of no other gateway: to send it away with each answer would only make it open
+   * the next, and those are what is lost in the moment that nobody listens any more (docs/adr/0008).
+   */
   drain(): void {
-    this.#draining = true;
+    this.#drainedMs = performance.now();
   }
 
-  /** Takes nothing new and waits for what is in flight; past `timeoutMs` what is left is cut off. */
-  async close(timeoutMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+  /**
+   * Takes nothing new and waits for what is in flight; past `timeoutMs` what is left is cut off.
+   * @param idleMs how long a connection on which nothing happens may still be asked something
+   */
+  async close(timeoutMs: number, idleMs = 0): Promise<void> {
+    await this.#acceptAll();
+    this.#drainedMs = Number.POSITIVE_INFINITY;
+    // Node's close for HTTP would close idle connections in the same moment, on which a request may be on its way.
+    const closed = new Promise<void>((resolve) => void NetServer.prototype.close.call(this.server, () => resolve()));
+    const idleUntilMs = performance.now() + idleMs;
+    const closeIdle = () => performance.now() >= idleUntilMs && this.server.closeIdleConnections();
     // A connection is idle only once its answer is out, so those in use now are looked at again.
-    const idle = setInterval(() => this.server.closeIdleConnections(), 50);
-    this.server.closeIdleConnections();
+    const idle = setInterval(closeIdle, 50);
+    closeIdle();
     const cut = setTimeout(() => {
       this.server.closeAllConnections();
       for (const socket of this.#upgraded.keys()) socket.destroy();
@@ -175,6 +193,18 @@ export class HttpHost {
     clearTimeout(cut);
     clearInterval(idle);
     clearInterval(this.#checks);
+    // Its own timer.
+    this.server.close();
+  }
+
+  /** Connections that the system has made, and nobody has accepted when the socket closes, are reset. */
+  async #acceptAll(): Promise<void> {
+    const endMs = performance.now() + maxAcceptMs;
+    for (let seen = -1; seen !== this.#accepted && performance.now() < endMs; ) {
+      seen = this.#accepted;
+      // Past the next look at the socket.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   #express(): Express {
@@ -220,6 +250,7 @@ export class HttpHost {
 
   /** Whether there is a place for one more connection. */
   #accepts(socket: Socket): boolean {
+    this.#accepted++;
     const { telemetry, arrivals } = this.#options;
     const clientIp = plainIp(socket.remoteAddress ?? '');
     // A load balancer is many clients.
@@ -360,9 +391,10 @@ export class HttpHost {
   #refuseAtOnce(request: IncomingMessage, response: ServerResponse, retryAfterS: number): void {
     const { arrivals, telemetry } = this.#options;
     const connection = this.#connectionOf(request.socket);
-    const refused = this.#atOnce.answer(request, response, retryAfterS, this.#draining, arrivals.addresses);
+    const { draining } = connection;
+    const refused = this.#atOnce.answer(request, response, retryAfterS, draining, arrivals.addresses);
     telemetry.refused(refused);
-    if (this.#draining || keptWaiting(response)) connection.ending();
+    if (draining || keptWaiting(response)) connection.ending();
     if (!hasBody(request)) return;
     connection.entered({ context: undefined, request, response });
     connection.left(request);

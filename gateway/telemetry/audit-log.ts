@@ -131,7 +131,7 @@ export function openAuditFile(path: string, log: Logger, clock: Clock): AuditFil
     maxLength: 16 * 1024 * 1024,
   });
   let complainedMs = Number.NEGATIVE_INFINITY;
-  stream.on('error', (err) => {
+  stream.on('error', (err: unknown) => {
     const now = clock.monotonicMs();
     if (now - complainedMs < complainEveryMs) return;
     complainedMs = now;

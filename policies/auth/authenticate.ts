@@ -106,7 +106,8 @@ function accept(principal: Principal, { sessions, consumers }: Verifiers, contex
   if (!consumers.allows(principal.identity.consumer, context.clientIp))
     throw new InvalidCredential('it is not good from this address');
   context.identity = principal.identity;
-  sessions.enter(context, principal);
+  // Who has gone meanwhile has been settled already.
+  if (!context.cancellation.cancelled && !context.reply.finished) sessions.enter(context, principal);
 }
 
 function verify(

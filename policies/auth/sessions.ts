@@ -20,6 +20,11 @@ export class Sessions {
     this.#clock = clock;
   }
 
+  /** Requests that are under way with a credential. */
+  get size(): number {
+    return this.#open.size;
+  }
+
   enter(context: RequestContext, principal: Principal): void {
     this.#open.set(context, principal);
     this.#timer ??= setInterval(() => this.#look(), everyMs).unref();

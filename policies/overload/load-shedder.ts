@@ -24,8 +24,11 @@ const shareOfPlaces: readonly number[] = [1, 0.9, 0.7];
  */
 const steep: readonly number[] = [4, 3, 2];
 
-/** So few are always served: however slow they make the event loop, refusing more would leave it with nothing to do. */
-const minInFlight = 2;
+/**
+ * So many are served between two looks whatever the lag, the most critical first: if it is not requests that keep the event
+ * loop, refusing them all would not mend that.
+ */
+const minPerLook = 1;
 
 /** In which the weight of what has come in falls to a third. */
 const memoryMs = 1_000;
@@ -156,7 +159,6 @@ export class LoadShedder {
     const own = this.#classes[rank]!;
     own.arrived++;
     if (inFlight > this.#places[rank]!) return this.#refuse(rank, 'in_flight');
-    if (inFlight <= minInFlight) return 0;
     if (inFlight > this.#workable * steep[rank]!) return this.#refuse(rank, 'event_loop');
     return own.share === 1 || own.next() ? 0 : this.#refuse(rank, 'event_loop');
   }
@@ -175,7 +177,7 @@ export class LoadShedder {
     this.#workable = this.#backlog.within(this.#maxLagMs);
     const { share } = this.#pressure;
     // What may come in is dealt out from the most critical down.
-    let left = total * share;
+    let left = Math.max(total * share, minPerLook / (1 - kept));
     for (const own of this.#classes) left = own.take(left, share === 1 || total === 0);
   }
 

@@ -103,6 +103,25 @@ describe('A token of a real authorization server', () => {
   });
 });
 
+describe('An authorization server that is slower than its clients are patient', () => {
+  it('leaves nothing behind of those who have gone when it answers', async () => {
+    const slow = await startUpstream((_request, response) => {
+      response.setHeader('content-type', 'application/json');
+      setTimeout(() => response.end(JSON.stringify({ active: true, client_id: 'late' })), 2_500);
+    });
+    const own = await startGateway(configuration({ url: `${slow.url}/introspect` }));
+    const headers = { authorization: 'Bearer opaque' };
+    const leaving = { headers, signal: AbortSignal.timeout(100) };
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => fetch(`${own.url}/token`, leaving)));
+    for (const outcome of outcomes) expect(outcome.status).toBe('rejected');
+    expect((await fetch(`${own.url}/token`, { headers })).status).toBe(200);
+    await expect.poll(() => own.log.filter(({ msg }) => msg === 'request').length).toBe(6);
+    expect(own.gateway.assembly.auth.sessions.size).toBe(0);
+    await own.stop();
+    await slow.close();
+  });
+});
+
 describe('An authorization server that does not answer', () => {
   it('leaves the door shut: 503, whatever it does instead of answering', async () => {
     for (const url of [

@@ -42,19 +42,54 @@ async function listens(): Promise<boolean> {
 describe('A gateway that stops', () => {
   test('says that it is not ready, goes on serving for drainDelay, and asks its clients to leave', async () => {
     await start('300ms');
-    const agent = new Agent({ keepAlive: true });
-    expect((await send(`${gateway.url}/quick`, { agent })).headers.connection).toBe('keep-alive');
+    const paths = ['/quick', '/docs/errors', '/a/%2e%2e'];
+    const agents = paths.map(() => new Agent({ keepAlive: true }));
+    for (const agent of agents)
+      expect((await send(`${gateway.url}/quick`, { agent })).headers.connection).toBe('keep-alive');
     const stopped = gateway.stop();
     const ready = await send(`${gateway.adminUrl}/readyz`);
     expect([ready.status, ready.json().status]).toEqual([503, 'draining']);
     expect((await send(`${gateway.adminUrl}/livez`)).status).toBe(200);
-    for (const path of ['/quick', '/docs/errors', '/a/%2e%2e']) {
-      const answer = await send(gateway.url + path, { agent });
+    for (const [index, path] of paths.entries()) {
+      const answer = await send(gateway.url + path, { agent: agents[index]! });
       expect([path, answer.headers.connection]).toEqual([path, 'close']);
     }
     await stopped;
     expect(await listens()).toBe(false);
-    agent.destroy();
+    for (const agent of agents) agent.destroy();
+  });
+
+  test('keeps a connection that is opened meanwhile, and asks it to leave once nobody listens any more', async () => {
+    await start('500ms');
+    const stopped = gateway.stop();
+    await until(async () => (await send(`${gateway.adminUrl}/readyz`)).status === 503);
+    const client = await RawClient.connect(gateway.url);
+    client.head('GET /quick HTTP/1.1', 'Host: x', 'X-Request-Id: first');
+    expect(await client.until('quick')).toMatch(/\r\nConnection: keep-alive\r\n/i);
+    await until(async () => !(await listens()));
+    // What is on its way in that moment finds it open.
+    client.head('GET /quick HTTP/1.1', 'Host: x', 'X-Request-Id: second');
+    expect((await client.end()).split('x-request-id: second')[1]).toMatch(/^[^]*\r\nconnection: close\r\n[^]*quick$/i);
+    await stopped;
+  });
+
+  test('resets no connection that was made just before it stopped listening', async () => {
+    await start('200ms');
+    const stopped = gateway.stop();
+    const outcomes: Promise<string>[] = [];
+    // Until the first is refused, each one is served.
+    for (let refused = false; !refused;) {
+      const client = await RawClient.connect(gateway.url).catch(() => undefined);
+      if (!client) refused = true;
+      else {
+        client.head('GET /quick HTTP/1.1', 'Host: x', 'Connection: close');
+        outcomes.push(client.end());
+      }
+    }
+    const answers = await Promise.all(outcomes);
+    expect(answers.length).toBeGreaterThan(10);
+    expect(answers.filter((answer) => !answer.endsWith('quick'))).toEqual([]);
+    await stopped;
   });
 
   test.each(['/slow', '/stream'])('finishes what is in flight, and takes nothing new meanwhile: %s', async (path) => {

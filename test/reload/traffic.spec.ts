@@ -20,6 +20,8 @@ let gateway: FileGateway;
 let held: Map<string, ServerResponse>;
 let broken: boolean;
 let healthy: boolean;
+/** Times that it was asked for its health. */
+let checks = 0;
 
 beforeEach(async () => {
   held = new Map();
@@ -28,8 +30,10 @@ beforeEach(async () => {
   service = await startServer((request, response) => {
     const { pathname } = new URL(request.url!, 'http://service');
     request.resume();
-    if (pathname === '/health') response.writeHead(healthy ? 200 : 500).end();
-    else if (pathname.startsWith('/held')) held.set(pathname, response);
+    if (pathname === '/health') {
+      checks++;
+      response.writeHead(healthy ? 200 : 500).end();
+    } else if (pathname.startsWith('/held')) held.set(pathname, response);
     else if (pathname === '/stream') {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: first\n\n');
@@ -168,7 +172,7 @@ describe('Through a reload', () => {
   });
 
   test('an upstream that is no more finishes what it has, then its connections are closed', async () => {
-    await started();
+    await started({ health: { path: '/health', every: '100ms' } });
     const slow = gateway.get('/held/slow');
     await until(() => held.size === 1);
     const removed = things();
@@ -177,12 +181,16 @@ describe('Through a reload', () => {
     await reload({}, { upstreams, routes });
     expect((await gateway.get('/generation/0')).status).toBe(200);
     await settle();
-    expect(service.connections.size).toBe(2);
+    expect(removed.inFlight).toBe(1);
     held.get('/held/slow')!.end('at last');
     expect((await slow).text).toBe('at last');
     await until(() => service.connections.size === 1);
     expect(gateway.gateway.assembly.upstreams.has('things')).toBe(false);
     expect(removed.inFlight).toBe(0);
+    // Nothing of it goes on: nobody asks it for its health.
+    const checked = checks;
+    await settle(300);
+    expect(checks).toBe(checked);
   });
 
   test('it does so too when the request came under a configuration before the last', async () => {

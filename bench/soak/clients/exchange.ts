@@ -10,7 +10,7 @@ export interface Asking {
   readonly body?: string | AsyncIterable<Buffer>;
   /** Sent with Content-Length, for a body that is made as it is sent. */
   readonly bytes?: number;
-  /** The client leaves after so long, whatever has come. */
+  /** The client leaves after so long, whatever has come. A service that drips would keep it for minutes. */
   readonly leaveAfterMs?: number;
   /** Called with each part of the answer; the client reads on when its promise is kept. */
   readonly onPart?: (part: Buffer) => Promise<void> | void;
@@ -32,7 +32,8 @@ export interface Answer {
 const agent = new Agent({ keepAlive: true, maxFreeSockets: 64, timeout: 60_000 });
 
 /** A client waits for the next byte so long; the gateway's own limits are far below it. */
-const silenceMs = 30_000;
+const silenceMs = 15_000;
+const patienceMs = 20_000;
 const maxText = 1024 ** 2;
 
 export async function ask(scene: Scene, asking: Asking): Promise<Answer> {
@@ -50,10 +51,12 @@ export async function ask(scene: Scene, asking: Asking): Promise<Answer> {
   const received = new Received();
   const patience = new AbortController();
   patience.signal.addEventListener('abort', () => outgoing.destroy());
-  const { leaveAfterMs } = asking;
-  const leaving = leaveAfterMs === undefined ? undefined : setTimeout(() => patience.abort(), leaveAfterMs);
+  const leaving = setTimeout(() => patience.abort(), asking.leaveAfterMs ?? patienceMs);
   outgoing.setTimeout(silenceMs, () => {
-    scene.tally.complain('no byte for half a minute', `${scene.name}: ${asking.method ?? 'GET'} ${asking.path}`);
+    scene.tally.complain(
+      'no byte for a quarter of a minute',
+      `${scene.name}: ${asking.method ?? 'GET'} ${asking.path}`,
+    );
     outgoing.destroy();
   });
   const answered = answerTo(outgoing, received, asking.onPart);

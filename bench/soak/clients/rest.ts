@@ -61,8 +61,7 @@ export const rest: readonly Activity[] = [
     pauseMs: 300,
     run: async (scene) => {
       const length = scene.draw.int(1, 16 * 1024 ** 2);
-      // A service that drips would take days.
-      const answer = await ask(scene, { path: `/v1/catalog/export?bytes=${length}`, leaveAfterMs: 15_000 });
+      const answer = await ask(scene, { path: `/v1/catalog/export?bytes=${length}` });
       if (answer.ending === 'answered' && answer.status === 200 && !garbage(answer) && answer.bytes !== length) {
         scene.tally.complain('half an answer that looks whole', `a download of ${length} bytes has ${answer.bytes}`);
       }
@@ -82,7 +81,6 @@ export const rest: readonly Activity[] = [
         headers: { 'content-type': 'application/octet-stream' },
         body: bytes(length),
         ...(!chunked && { bytes: length }),
-        leaveAfterMs: 15_000,
       });
       if (answer.ending !== 'answered' || answer.status !== 200 || garbage(answer)) return;
       const arrived = (JSON.parse(answer.text) as { readonly bytes: number }).bytes;

@@ -11,7 +11,7 @@ const subscription = 'subscription S { orderEvents { type order { id user { name
 const longestMs = 12_000;
 
 /** A handshake that does not end in time is as good as an answer that does not. */
-const handshakeMs = 30_000;
+const handshakeMs = 15_000;
 
 interface Opened {
   readonly socket: WebSocket;
@@ -25,7 +25,7 @@ async function open(scene: Scene, path: string, protocol: string): Promise<Opene
   const opened = Promise.withResolvers<boolean>();
   const closed = Promise.withResolvers<number>();
   const late = setTimeout(() => {
-    scene.tally.complain('no byte for half a minute', `${scene.name}: the handshake of ${path}`);
+    scene.tally.complain('no byte for a quarter of a minute', `${scene.name}: the handshake of ${path}`);
     socket.terminate();
   }, handshakeMs);
   socket.once('open', () => opened.resolve(true));

@@ -1,0 +1,52 @@
+import type { CredentialKind } from '#core/identity.ts';
+import type { Requirement } from '#core/route.ts';
+import { requirementOf } from '#policies/auth/requirement.ts';
+import type { GatewayConfig } from '#gateway/config/schema.ts';
+import type { LoadedConfig } from '#gateway/config/load.ts';
+
+/** What is asked of callers that no caller can have, and what is set up for them that nobody asks for. */
+export function unmetAuth({ config, sources }: LoadedConfig): string[] {
+  const { auth, listen, graphql, routes } = config;
+  const kinds = kindsOf(config);
+  const warnings: string[] = [];
+  if (auth.mtls && listen.tls?.clientCa === undefined)
+    warnings.push(
+      `auth.mtls (${sources.of(['auth', 'mtls'])}) is set, but no client is asked for a certificate: write ` +
+        'listen.tls.clientCa too, or leave auth.mtls out.',
+    );
+  const doors = [
+    ...routes.map((route, index) => ({
+      what: `The route ${route.path} (${sources.of(['routes', index])})`,
+      asks: requirementOf(route.auth, auth.default),
+    })),
+    { what: graphql.path, asks: requirementOf(graphql.auth, auth.default) },
+  ];
+  for (const { what, asks } of doors) {
+    const demand = demandOf(asks);
+    if (demand === undefined || [...kinds].some((kind) => !asks.accept || asks.accept.has(kind))) continue;
+    const only = asks.accept ? ` of the kinds it accepts (${[...asks.accept].join(', ')})` : '';
+    warnings.push(
+      `${what} asks for ${demand}, but nothing is configured that could check a credential${only}, so it refuses ` +
+        'everybody. Write auth.jwt, auth.introspection, keys of consumers, redis.url or auth.mtls.',
+    );
+  }
+  return warnings;
+}
+
+/** Kinds of credential that this configuration can check. */
+function kindsOf({ auth, consumers, listen, redis }: GatewayConfig): ReadonlySet<CredentialKind> {
+  const kinds = new Set<CredentialKind>();
+  if (auth.jwt.length > 0) kinds.add('jwt');
+  if (auth.introspection) kinds.add('introspection');
+  if (auth.mtls && listen.tls?.clientCa !== undefined) kinds.add('mtls');
+  if (redis.url !== '' || consumers.some(({ keys }) => keys.length > 0)) kinds.add('apiKey');
+  return kinds;
+}
+
+/** What of it only somebody who is known can have. A rule may hold for nobody in particular. */
+function demandOf({ mode, allScopes, anyScopes, roles }: Requirement): string | undefined {
+  if (mode === 'none') return undefined;
+  if (allScopes.length > 0 || anyScopes.length > 0) return 'scopes';
+  if (roles.length > 0) return 'roles';
+  return mode === 'required' ? 'a credential' : undefined;
+}
