@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+
 /** What a gateway says of itself at `/metrics`, in Prometheus' text format. */
 export class Exposition {
   readonly #lines: readonly string[];
@@ -6,12 +9,19 @@ export class Exposition {
     this.#lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   }
 
-  /** @throws {Error} when the gateway does not answer within a quarter of a minute */
+  /** @throws {Error} when the gateway does not answer, or takes longer than half a minute */
   static async of(adminUrl: string): Promise<Exposition> {
-    const response = await fetch(`${adminUrl}/metrics`, { signal: AbortSignal.timeout(15_000) });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${adminUrl}/metrics answers ${response.status}.`);
-    return new Exposition(text);
+    try {
+      // A connection of its own: a kept one may be closed by the gateway just when it is used again.
+      const outgoing = get(`${adminUrl}/metrics`, { agent: false, signal: AbortSignal.timeout(30_000) });
+      const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+      let text = '';
+      for await (const part of response.setEncoding('utf8') as AsyncIterable<string>) text += part;
+      if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
+      return new Exposition(text);
+    } catch (error) {
+      throw new Error(`The gateway does not say how it is at ${adminUrl}/metrics: ${String(error)}`, { cause: error });
+    }
   }
 
   /** The sum of all series of the name that have these labels; 0 where there is none yet. */

@@ -20,8 +20,12 @@ export function spawnOn(core: number, command: readonly string[], options: Spawn
   return child;
 }
 
-/** Moves a process that something else started to a core, with all its threads. */
+/** Children of the bench that something else in it started, while they live. */
+const adopted = new Set<number>();
+
+/** Moves a child that something else started, or the bench itself, to a core, with all its threads. */
 export function pin(pid: number, core: number): void {
+  if (pid !== process.pid) adopted.add(pid);
   spawnSync('taskset', ['-a', '-c', '-p', String(core), String(pid)]);
 }
 
@@ -34,6 +38,14 @@ export function killAll(): void {
 export function ownCpuUs(): number {
   let sum = cpuWithEndedChildrenUs(process.pid);
   for (const child of children) if (!hasEnded(child)) sum += cpuUs(child.pid!);
+  for (const pid of adopted) {
+    try {
+      sum += cpuUs(pid);
+    } catch {
+      // It has ended, and is counted among those that have.
+      adopted.delete(pid);
+    }
+  }
   return sum;
 }
 

@@ -24,9 +24,15 @@ const folder = mkdtempSync(join(tmpdir(), 'weir-rolling-'));
 const ports: number[] = [];
 const gateways: GatewayProgram[] = [];
 
+/** The first is one process, the second is two. */
 function start(place: number): Promise<GatewayProgram> {
   return GatewayProgram.start({
-    listen: { port: ports[place], drainDelay: `${drainDelayMs}ms`, trustedProxies: ['127.0.0.1'] },
+    listen: {
+      port: ports[place],
+      workers: place + 1,
+      drainDelay: `${drainDelayMs}ms`,
+      trustedProxies: ['127.0.0.1'],
+    },
     upstreams: { things: { endpoints: [upstream.url] } },
     routes: [{ path: '/things', upstream: 'things', methods: ['GET', 'POST'] }],
   });

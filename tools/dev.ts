@@ -50,7 +50,7 @@ async function stop(): Promise<void> {
 /** Where types cannot be made, the modules cannot run either: the gateway that does is left alone. */
 async function restart(): Promise<void> {
   if (stale) {
-    const generator = node('tools/generate.ts');
+    const generator = node('tools/generate.ts', '--modules');
     await ended(generator);
     if (generator.exitCode !== 0) return;
     stale = false;

@@ -1,17 +1,16 @@
 /**
  * `npm run generate`: writes everything in the tree that is made from something else in it; with `--check` writes
- * nothing and fails where a file is out of date. A file that has not changed is not touched.
+ * nothing and fails where a file is out of date. With `--modules` only what modules need to run, which `npm run dev` waits
+ * for. A file that has not changed is not touched.
  */
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { documentErrors } from '#gateway/pages/document-errors.ts';
-import { dashboardFiles } from './dashboards/index.ts';
-import { metricsDocument } from './metrics/document.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const checking = process.argv.includes('--check');
+const modulesOnly = process.argv.includes('--modules');
 const shop = ['--config', 'examples/shop/gateway.yaml'];
 
 /** What a command prints. @throws {Error} with its words when it fails */
@@ -21,16 +20,28 @@ async function run(...args: readonly string[]): Promise<string> {
 }
 
 /** Generators that know their own files and `--check`. The types come first: the modules do not compile without. */
-const programs = [['gateway/main.ts', 'types', ...shop], ['gateway/config/generate.ts']] as const;
+const types = ['gateway/main.ts', 'types', ...shop];
+const programs = modulesOnly ? [types] : [types, ['gateway/config/generate.ts']];
 
 /** Files of which a generator gives the text. */
 const files: Readonly<Record<string, () => string | Promise<string>>> = {
-  'docs/errors.md': documentErrors,
-  'docs/metrics.md': metricsDocument,
   'schema/schema.graphql': () => run('gateway/main.ts', 'schema', ...shop),
-  'deploy/prometheus/weir.rules.yml': () => run('gateway/main.ts', 'alerts', ...shop),
-  ...dashboardFiles,
+  ...(!modulesOnly && (await documents())),
 };
+
+async function documents(): Promise<typeof files> {
+  const [{ documentErrors }, { metricsDocument }, { dashboardFiles }] = await Promise.all([
+    import('#gateway/pages/document-errors.ts'),
+    import('./metrics/document.ts'),
+    import('./dashboards/index.ts'),
+  ]);
+  return {
+    'docs/errors.md': documentErrors,
+    'docs/metrics.md': metricsDocument,
+    'deploy/prometheus/weir.rules.yml': () => run('gateway/main.ts', 'alerts', ...shop),
+    ...dashboardFiles,
+  };
+}
 
 async function keep(path: string, text: string): Promise<void> {
   const file = join(root, path);

@@ -179,11 +179,14 @@ while (clients.size < connections) await Promise.all(Array.from({ length: 20 }, 
 startMs = performance.now();
 endMs = startMs + seconds * 1_000;
 const reporting = setInterval(report, 1_000);
-setTimeout(() => {
-  clearInterval(reporting);
-  report();
-  process.stdout.write('', () => process.exit(0));
-}, seconds * 1_000 + 5);
+setTimeout(
+  () => {
+    clearInterval(reporting);
+    report();
+    process.stdout.write('', () => process.exit(0));
+  },
+  seconds * 1_000 + 5,
+);
 if (rate === undefined) {
   for (const client of clients) next(client, startMs);
 } else {

@@ -5,7 +5,7 @@ import { whole } from '../options.ts';
 import { keepResults } from '../results.ts';
 import { session } from '../session.ts';
 import { reportOf } from './report.ts';
-import { runSoak, type SoakOptions } from './run.ts';
+import { runSoak, type Soaked, type SoakOptions } from './run.ts';
 import { checksOf } from './verdict.ts';
 
 const usage = `Usage: npm run bench -- soak [options]
@@ -39,12 +39,21 @@ export async function soak(argv: readonly string[], say: (text: string) => void)
   return session([], async (run) => {
     const heading = `${describeMachine()}\n`;
     console.log(heading);
-    const soaked = await runSoak(run, options, say);
+    let soaked: Soaked;
+    try {
+      soaked = await runSoak(run, options, say);
+    } catch (error) {
+      say(`The soak was broken off. ${String((error as Error).stack)}`);
+      return 1;
+    }
     const report = reportOf(soaked);
     console.log(report);
     const checks = checksOf(soaked);
-    const { baseline, samples, rests, last } = soaked;
-    const figures = { machine: heading.trim(), soak: { options, checks, baseline, samples, rests, last } };
+    const { tally, ...seen } = soaked;
+    const figures = {
+      machine: heading.trim(),
+      soak: { ...seen, checks, complaints: Object.fromEntries(tally.complaints) },
+    };
     await keepResults({ markdown: `${heading}\n${report}\n`, figures }, options.json);
     return checks.every(({ ok }) => ok) ? 0 : 1;
   });

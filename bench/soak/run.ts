@@ -33,8 +33,6 @@ export interface Soaked {
   readonly rests: readonly Sample[];
   /** At the end, when connections to services have been given up as well. */
   readonly last: Sample;
-  /** What the gateway's process said when it ended too early. */
-  readonly died: boolean;
   readonly foreign: number;
 }
 
@@ -44,6 +42,7 @@ const restMs = 30_000;
 const lastMs = 100_000;
 const shortestLegMs = 15_000;
 
+/** @throws {Error} when the gateway ends, or does not say how it is */
 export async function runSoak(run: Run, options: SoakOptions, say: (text: string) => void): Promise<Soaked> {
   await using stack = new AsyncDisposableStack();
   const tally = new Tally();
@@ -59,7 +58,7 @@ export async function runSoak(run: Run, options: SoakOptions, say: (text: string
   const legMs = Math.max(shortestLegMs, (options.minutes * 60_000) / legs);
   const samples: Sample[] = [];
   const rests: Sample[] = [];
-  for (let leg = 1; leg <= legs && !stage.gateway.ended; leg++) {
+  for (let leg = 1; leg <= legs; leg++) {
     say(`soak: leg ${leg} of ${legs}`);
     samples.push(
       ...(await runLeg(stage, {
@@ -72,15 +71,12 @@ export async function runSoak(run: Run, options: SoakOptions, say: (text: string
         trouble,
       })),
     );
-    say(
-      `soak: rest, ${[...tally.activities].flatMap(([n, { underWay }]) => (underWay ? [n + ' ' + underWay] : [])).join()} ${(performance.now() - startMs) / 1000}`,
-    );
     rests.push(await untilQuiet(stage, startMs, restMs));
-    say(`soak: ${JSON.stringify(rests.at(-1))}`);
+    say(`soak: at rest, ${(rests.at(-1)!.heap!.usedBytes / 1024 ** 2).toFixed(1)} MiB of heap held`);
   }
   say('soak: waiting for connections to be given up');
   const last = await untilBack(stage, startMs, baseline, lastMs);
-  return { options, tally, trouble, baseline, samples, rests, last, died: stage.gateway.ended, foreign: noise.take() };
+  return { options, tally, trouble, baseline, samples, rests, last, foreign: noise.take() };
 }
 
 interface Leg {
@@ -96,30 +92,22 @@ interface Leg {
 async function runLeg(stage: Stage, leg: Leg): Promise<Sample[]> {
   const { number, seed, core, legMs, startMs, tally, trouble } = leg;
   const stop = new AbortController();
-  // Everything that ends stops all of it, the gateway's end first of all.
-  const all = (index: number): string => `soak ${seed} ${number} ${index}`;
   const clients = activities.flatMap((activity, index) =>
     Array.from({ length: activity.clients }, (_, client) =>
-      keepDoing(activity, { port: stage.port, tally, draw: draw(all(index), client) }, stop.signal),
+      keepDoing(
+        activity,
+        { port: stage.port, tally, draw: draw(`soak ${seed} ${number} ${index}`, client) },
+        stop.signal,
+      ),
     ),
   );
   const bother = makeTrouble(stage, draw(`soak ${seed} trouble`, number), core, stop.signal, trouble);
   const watching = watch(stage, startMs, stop.signal);
-  // Whatever fails first ends the leg: a failure of the bench itself, or a gateway that does not answer.
-  await Promise.race([sleep(legMs), watching, bother]);
-  stop.abort();
-  console.error('stop', (performance.now() - startMs) / 1000, JSON.stringify([...tally.complaints]));
-  const t = setInterval(
-    () =>
-      console.error(
-        [...tally.activities].flatMap(([n, { underWay }]) => (underWay ? [n + ' ' + underWay] : [])).join(),
-        JSON.stringify([...tally.complaints]),
-      ),
-    5000,
-  );
-  void bother.then(() => console.error('bother over'));
-  void watching.then(() => console.error('watching over'));
+  try {
+    await Promise.race([sleep(legMs), watching, bother]);
+  } finally {
+    stop.abort();
+  }
   const [seen] = await Promise.all([watching, bother, ...clients]);
-  clearInterval(t);
   return seen;
 }

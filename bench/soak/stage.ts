@@ -97,6 +97,8 @@ function configure({ shop, port, adminPort, variant }: Choices): object {
       bodyTimeout: '3s',
       minBytesPerSecond: '1KiB',
       keepAliveTimeout: '5s',
+      // What is shed is another run's business, and others may keep the machine busy.
+      maxEventLoopLag: '10s',
     },
     admin: { port: adminPort },
     upstreams: Object.fromEntries(serviceNames.map((name) => [name, { ...upstream, endpoints: [shop[name].url] }])),

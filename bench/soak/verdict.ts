@@ -19,14 +19,13 @@ const maxAnonymousRise = 4 * 1024 ** 2;
 const mib = 1024 ** 2;
 
 export function checksOf(soaked: Soaked): readonly Check[] {
-  const { tally, baseline, rests, last, died } = soaked;
+  const { tally, baseline, rests, last } = soaked;
   const stuck = rests.filter((rest) => !isQuiet(rest)).length;
   const heap = risePerMinute(rests, ({ heap: held }) => held!.usedBytes + held!.buffersBytes);
   const anonymous = risePerMinute(rests, ({ anonymousBytes }) => anonymousBytes);
   const underWay = [...tally.activities.values()].reduce((sum, { underWay: count }) => sum + count, 0);
   const complaints = [...tally.complaints.values()].reduce((sum, { count }) => sum + count, 0);
   return [
-    { name: 'The process', found: died ? 'it ended' : 'it runs', allowed: 'it runs', ok: !died },
     {
       name: 'Heap that is held, second half',
       found: perMinute(heap),

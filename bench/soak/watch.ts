@@ -24,7 +24,12 @@ export interface Sample {
   readonly heap?: HeapUsage;
 }
 
-export async function sampleOf(stage: Stage, startMs: number, collect: boolean): Promise<Sample> {
+/** @throws {Error} when the gateway does not answer, or is gone, with what it said last */
+export function sampleOf(stage: Stage, startMs: number, collect: boolean): Promise<Sample> {
+  return stage.gateway.ask(() => takeSample(stage, startMs, collect));
+}
+
+async function takeSample(stage: Stage, startMs: number, collect: boolean): Promise<Sample> {
   const { gateway, port, adminUrl, shop, inspector } = stage;
   // First: the memory of a process says more after a collection.
   const heap = collect ? await inspector.heapAfterCollection() : undefined;
@@ -51,7 +56,7 @@ export async function sampleOf(stage: Stage, startMs: number, collect: boolean):
 
 const everyMs = 1_000;
 
-/** Samples until `stop`. @throws {Error} when the gateway does not answer, or is gone */
+/** Samples until `stop`. @throws {Error} as above */
 export async function watch(stage: Stage, startMs: number, stop: AbortSignal): Promise<Sample[]> {
   const samples: Sample[] = [];
   while (!stop.aborted) {

@@ -51,7 +51,7 @@ const nothing = Buffer.alloc(0);
 const nothingToDo = () => {};
 
 /** How long to accept what still comes, when there is no pause in it. */
-const maxAcceptMs = 100;
+const maxAcceptMs = 500;
 
 /** How often connections are looked at; Node looks as often for heads that are late. */
 const checkMs = 1_000;

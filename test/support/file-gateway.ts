@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ReloadReport } from '#gateway/control/reload.ts';
 import { Gateway } from '#gateway/gateway.ts';
 import { openProject, type ProjectOptions } from '#gateway/project.ts';
+import { unhurried } from './gateway-program.ts';
 import { send, type Answer } from './raw-client.ts';
 
 /** A gateway in this process whose configuration is a file, in a folder of its own. */
@@ -72,5 +73,5 @@ export class FileGateway {
 function textOf(config: object | string): string {
   if (typeof config === 'string') return config;
   const { listen, admin, ...rest } = config as { readonly listen?: object; readonly admin?: object };
-  return `${JSON.stringify({ listen: { port: 0, drainDelay: '0ms', ...listen }, admin: { port: 0, ...admin }, ...rest }, null, 2)}\n`;
+  return `${JSON.stringify({ listen: { ...unhurried, ...listen }, admin: { port: 0, ...admin }, ...rest }, null, 2)}\n`;
 }

@@ -11,17 +11,13 @@ const place =
 const review = 'mutation R($input: AddReviewInput!) { addReview(input: $input) { id product { name } } }';
 const later = 'query L($id: ID!) { user(id: $id) { name ... @defer(label: "orders") { orders(first: 3) { id } } } }';
 
-export interface Operation {
+interface Operation {
   readonly query: string;
   readonly variables: object;
 }
 
 /** Posts it, or several of them as a batch. */
-export function post(
-  scene: Scene,
-  operation: Operation | readonly Operation[],
-  accept = 'application/json',
-): Promise<Answer> {
+function post(scene: Scene, operation: Operation | readonly Operation[], accept = 'application/json'): Promise<Answer> {
   return ask(scene, {
     method: 'POST',
     path: '/graphql',
