@@ -146,7 +146,7 @@ describe.runIf(process.platform === 'linux')('An upload and a download of 1 GiB'
       const warm = await transfer(warmUp);
       const measured = await transfer(total);
       expect(measured.looks).toBeGreaterThan(32);
-    expect((measured.peak - warm.peak) / MiB).toBeLessThanOrEqual(most / MiB);
+      expect((measured.peak - warm.peak) / MiB).toBeLessThanOrEqual(most / MiB);
     },
   );
 });

@@ -119,7 +119,7 @@ interface TlsFiles {
 /** A file that is half written, or the key of another certificate, is to show now rather than at the first call. */
 function check({ ca, cert, key }: TlsFiles): void {
   try {
-    if (ca !== undefined) new X509Certificate(ca);
+    if (ca !== undefined) readCertificate(ca);
   } catch (cause) {
     throw new Error(`ca holds no certificate (${(cause as Error).message})`, { cause });
   }
@@ -128,4 +128,8 @@ function check({ ca, cert, key }: TlsFiles): void {
   } catch (cause) {
     throw new Error(`cert and key are no certificate and its key (${(cause as Error).message})`, { cause });
   }
+}
+
+function readCertificate(pem: string): X509Certificate {
+  return new X509Certificate(pem);
 }

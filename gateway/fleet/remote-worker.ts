@@ -103,7 +103,7 @@ export class RemoteWorker {
     try {
       const answer = await this.#channel.ask(name, body, timeoutMs);
       this.#silent = false;
-      return answer as Awaited<ReturnType<WorkerCalls[N]>>;
+      return answer;
     } catch (error) {
       if (error instanceof NoAnswer) this.#silent = true;
       throw error;

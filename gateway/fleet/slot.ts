@@ -122,14 +122,15 @@ export class Slot {
     const { index, log } = this.#options;
     const { signal } = this.#closing;
     let nextMs = waitMs;
-    while (!signal.aborted) {
+    const closing = () => signal.aborted;
+    while (!closing()) {
       try {
         await sleep(nextMs, undefined, { signal });
         await this.#launch();
         log.info({ worker: index, pid: this.workers.at(-1)?.pid }, 'worker replaced');
         return;
       } catch (error) {
-        if (signal.aborted) return;
+        if (closing()) return;
         nextMs = this.#backoff.died(0);
         log.error({ worker: index, error: (error as Error).message, nextInMs: nextMs }, 'worker cannot start');
       }
@@ -139,13 +140,14 @@ export class Slot {
   /** Somebody has sent this one worker a SIGTERM: it goes on until another listens. */
   async #replace(worker: RemoteWorker): Promise<void> {
     await sleep(groupSignalMs);
-    if (this.#closing.signal.aborted || worker.state !== 'listening' || worker.dismissed) return;
+    const listens = () => worker.state === 'listening';
+    if (this.#closing.signal.aborted || !listens() || worker.dismissed) return;
     worker.dismissed = true;
     this.#options.log.info({ worker: this.#options.index, pid: worker.pid }, 'worker told to go, it is replaced');
     const limit = new AbortController();
     await Promise.race([this.#refill(0), sleep(takeOverMs, undefined, { signal: limit.signal }).catch(() => {})]);
     limit.abort();
-    if (worker.state === 'listening') await worker.stop(this.#options.drainDelayMs);
+    if (listens()) await worker.stop(this.#options.drainDelayMs);
   }
 }
 

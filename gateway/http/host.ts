@@ -200,7 +200,7 @@ export class HttpHost {
   /** Connections that the system has made, and nobody has accepted when the socket closes, are reset. */
   async #acceptAll(): Promise<void> {
     const endMs = performance.now() + maxAcceptMs;
-    for (let seen = -1; seen !== this.#accepted && performance.now() < endMs; ) {
+    for (let seen = -1; seen !== this.#accepted && performance.now() < endMs;) {
       seen = this.#accepted;
       // Past the next look at the socket.
       await new Promise((resolve) => setImmediate(resolve));

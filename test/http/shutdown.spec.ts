@@ -88,9 +88,9 @@ describe('A gateway that stops', () => {
       }
       await settle(20);
     }
-    const answers = await Promise.all(outcomes);
-    expect(answers.length).toBeGreaterThan(20);
-    expect(answers.filter((answer) => !answer.endsWith('quick'))).toEqual([]);
+    const ended = await Promise.all(outcomes);
+    expect(ended.length).toBeGreaterThan(20);
+    expect(ended.filter((answer) => !answer.endsWith('quick'))).toEqual([]);
     await stopped;
   });
 

@@ -65,7 +65,11 @@ describe('A reload', () => {
   test.each([
     ['is no YAML', () => 'listen: [', 'gateway.yaml:1'],
     ['says what cannot be', () => JSON.stringify({ ...serving('/two'), cors: { origins: 7 } }), 'cors.origins'],
-    ['names an upstream that there is none of', () => JSON.stringify({ routes: [{ path: '/two', upstream: 'gone' }] }), 'gone'],
+    [
+      'names an upstream that there is none of',
+      () => JSON.stringify({ routes: [{ path: '/two', upstream: 'gone' }] }),
+      'gone',
+    ],
     ['has routes that cannot be told apart', () => JSON.stringify(serving('/:a', '/:b')), '/:a'],
     [
       'names a certificate that is none',
@@ -94,7 +98,10 @@ describe('A reload', () => {
   test('of a file that is gone changes nothing', async () => {
     const running = await started();
     rmSync(running.file);
-    expect(await running.reload()).toMatchObject({ ok: false, error: expect.stringContaining('does not exist') as string });
+    expect(await running.reload()).toMatchObject({
+      ok: false,
+      error: expect.stringContaining('does not exist') as string,
+    });
     expect(await statuses(running, '/one')).toEqual([200]);
   });
 
@@ -116,7 +123,9 @@ describe('A reload', () => {
       needsRestart: ['listen.port', 'listen.trustedProxies', 'admin.token', 'telemetry.serviceName', 'modules'],
     });
     expect(JSON.stringify([report, running.log])).not.toMatch(/secret|10\.1\.2\.3/);
-    const status = await send(`${running.adminUrl}/admin/config`, { headers: { authorization: 'Bearer first-secret' } });
+    const status = await send(`${running.adminUrl}/admin/config`, {
+      headers: { authorization: 'Bearer first-secret' },
+    });
     expect(status.json()).toMatchObject({ needsRestart: report.needsRestart });
     expect(await running.change(config('first-secret'))).toMatchObject({ needsRestart: [] });
   });
@@ -210,7 +219,7 @@ describe('weir reload', { timeout: 60_000 }, () => {
     program.write({ ...serving('/three'), admin, routes: [{ path: '/three', upstream: 'nowhere' }] });
     const refused = await weir('reload', '--config', program.file);
     expect(refused).toMatchObject({ status: 1, stdout: '' });
-    expect(refused.stderr).toContain("nowhere");
+    expect(refused.stderr).toContain('nowhere');
     expect(refused.stderr).toMatch(/Nothing has changed: [0-9a-f]{16} goes on serving\.\n$/);
     expect((await send(`${program.url}/two`)).status).toBe(200);
 

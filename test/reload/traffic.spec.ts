@@ -163,7 +163,7 @@ describe('Through a reload', () => {
     await reload({}, { graphql: { maxDepth: 11 } });
     expect((await open()).data.openSilent).toBe(2);
     // The WebSocket takes further operations too.
-    const [counted] = await Promise.all([client.iterate({ query: 'subscription { count }' }).next()]);
+    const counted = await client.iterate({ query: 'subscription { count }' }).next();
     expect(counted).toMatchObject({ value: { data: { count: 1 } } });
     leaving.abort();
     await results.return?.();
@@ -198,7 +198,10 @@ describe('Through a reload', () => {
     const slow = gateway.get('/held/slow');
     await until(() => held.size === 1);
     await reload();
-    await reload({}, { upstreams: { others: { endpoints: [service.url] } }, routes: [{ path: '/', upstream: 'others' }] });
+    await reload(
+      {},
+      { upstreams: { others: { endpoints: [service.url] } }, routes: [{ path: '/', upstream: 'others' }] },
+    );
     await settle();
     held.get('/held/slow')!.end('at last');
     expect((await slow).text).toBe('at last');
@@ -290,7 +293,10 @@ describe('A reload knows, by name', () => {
     await gateway.get('/a');
     broken = false;
     expect((await gateway.get('/a')).status).toBe(503);
-    await reload({}, { upstreams: { others: { endpoints: [service.url] } }, routes: [{ path: '/', upstream: 'others' }] });
+    await reload(
+      {},
+      { upstreams: { others: { endpoints: [service.url] } }, routes: [{ path: '/', upstream: 'others' }] },
+    );
     await reload({ breaker: { failures: 1, openFor: '1m' } });
     expect((await gateway.get('/a')).status).toBe(200);
   });

@@ -23,7 +23,10 @@ export class FileGateway {
     this.log = log;
   }
 
-  static async start(config: object | string, options: Omit<ProjectOptions, 'config' | 'text'> = {}): Promise<FileGateway> {
+  static async start(
+    config: object | string,
+    options: Omit<ProjectOptions, 'config' | 'text'> = {},
+  ): Promise<FileGateway> {
     const folder = mkdtempSync(join(tmpdir(), 'weir-reload-'));
     const file = join(folder, 'gateway.yaml');
     writeFileSync(file, textOf(config));

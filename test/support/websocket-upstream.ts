@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { startRawUpstream, type RawUpstream } from './upstream.ts';
 
 /** The answer to a handshake (RFC 6455 §4.2.2). */
-export function switching(request: string): string {
+function switching(request: string): string {
   const key = /sec-websocket-key: (\S+)/i.exec(request)?.[1] ?? '';
   const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
   return `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
