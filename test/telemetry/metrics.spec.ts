@@ -182,12 +182,15 @@ describe('runtime metrics', () => {
       setImmediate(resolve);
     });
     while (performance.now() < until);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5);
-    });
-    const families = exposition(await telemetry.prometheus());
+    let families = exposition(await telemetry.prometheus());
     const value = (name: string) => families.get(name)?.samples[0]?.value;
-    expect(value('nodejs_eventloop_delay_max_seconds')).toBeGreaterThan(0.03);
+    // The delay is measured by a timer of Node's own, which has to have its turn.
+    while (!(value('nodejs_eventloop_delay_max_seconds')! > 0.03)) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 5);
+      });
+      families = exposition(await telemetry.prometheus());
+    }
     expect(value('nodejs_eventloop_delay_p50_seconds')).toBeGreaterThan(0);
     expect(value('nodejs_eventloop_utilization_ratio')).toBeGreaterThan(0);
     expect(value('nodejs_eventloop_utilization_ratio')).toBeLessThanOrEqual(1);
