@@ -34,9 +34,9 @@ afterAll(async () => {
   await upstream.close();
 });
 
-function configuration(apiKeys: object = {}) {
+function configuration(apiKeys: object = {}, timeout = '1s') {
   return {
-    redis: { url: redis.url },
+    redis: { url: redis.url, timeout },
     upstreams: { service: { endpoints: [upstream.url] } },
     routes: [
       { path: '/private', upstream: 'service', auth: 'required' },
@@ -144,7 +144,7 @@ async function commands(): Promise<number> {
 
 describe('With Redis in trouble', () => {
   it('a known key works for maxStale and not longer; an unknown one is 503, never let in; both work again after', async () => {
-    const own = await startGateway(configuration({ maxStale: '1500ms' }));
+    const own = await startGateway(configuration({ maxStale: '1500ms' }, '100ms'));
     const { key } = await issue();
     const late = await issue();
     await until(async () => (await status(key, own)) === 200);
