@@ -23,7 +23,7 @@ export async function readyWorkers(gateway: GatewayProgram, count: number): Prom
 }
 
 /** Which process answered, by its access log. */
-export async function processOf(gateway: GatewayProgram, requestId: string): Promise<number> {
+async function processOf(gateway: GatewayProgram, requestId: string): Promise<number> {
   return (await gateway.logged((line) => line.requestId === requestId)).pid as number;
 }
 
