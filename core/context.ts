@@ -28,9 +28,13 @@ class CallLedger {
   /** Reads that were answered by somebody else's call in flight. */
   collapsed = 0;
   total = 0;
+  /** What they cost, in thousandths of a call. */
+  spent = 0;
 
-  send(upstream: string): void {
+  /** @param price in thousandths of a call */
+  send(upstream: string, price: number): void {
     this.total++;
+    this.spent += price;
     this.sent.set(upstream, (this.sent.get(upstream) ?? 0) + 1);
   }
 }

@@ -3,6 +3,7 @@ import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from '#core/duration.ts';
 import { formatSize, parseSize } from '#core/size.ts';
+import { perCall } from '#core/price.ts';
 
 /**
  * Kinds of configuration field that every policy's schema is made of. The file holds text, the program numbers.
@@ -70,6 +71,16 @@ export function count(min: number, max: number) {
     .int({ error: `write a whole number from ${min} to ${max}` })
     .min(min)
     .max(max);
+}
+
+/** A price in upstream calls, such as 1 or 0.25; thousandths of one to the program. */
+export function price() {
+  const message = 'write a price in upstream calls, from 0 to 1000, to the thousandth';
+  return z
+    .number({ error: message })
+    .min(0)
+    .max(1_000)
+    .transform((calls) => Math.round(calls * perCall));
 }
 
 /** Scheme, host and port of an HTTP service. */

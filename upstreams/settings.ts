@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { balanceSchema } from './balancing/settings.ts';
 import { discoverySchema, dnsSchema } from './discovery/settings.ts';
-import { count, duration, headerName, httpUrl, notBuilt, size } from './fields.ts';
+import { count, duration, headerName, httpUrl, price, size } from './fields.ts';
 
 const endpoint = z.union([
   httpUrl().transform((url) => ({ url, weight: 1, labels: {} as Record<string, string> })),
@@ -175,7 +175,9 @@ export const upstreamSchema = z
       })
       .optional()
       .describe('For https endpoints.'),
-    weight: notBuilt(),
+    weight: price()
+      .prefault(1)
+      .describe('Price of one call, in which limits of unit `cost` are counted; 0.25 and 0 are prices too.'),
   })
   .meta(eitherWay);
 

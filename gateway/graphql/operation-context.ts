@@ -46,6 +46,7 @@ export function account(parent: RequestContext, { calls, errorCode, denial, fall
   const { sent } = parent.calls;
   for (const [upstream, count] of calls.sent) sent.set(upstream, (sent.get(upstream) ?? 0) + count);
   parent.calls.total += calls.total;
+  parent.calls.spent += calls.spent;
   parent.calls.collapsed += calls.collapsed;
   parent.errorCode ??= errorCode;
   parent.denial ??= denial;

@@ -3,6 +3,7 @@ import { GraphQLError, Kind, Source, visit, type DocumentNode } from 'graphql';
 import type { OperationFacts } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Criticality } from '#core/criticality.ts';
+import type { OperationPrice } from '#core/price.ts';
 import type { FieldDemand } from '#policies/auth/field-guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { operationCriticality } from './criticality.ts';
@@ -23,6 +24,8 @@ export interface PreparedOperation {
   readonly criticality: Criticality;
   /** What its fields ask of the reader, all together. */
   readonly demands: readonly FieldDemand[];
+  /** Undefined where nothing is priced. */
+  readonly price: OperationPrice | undefined;
 }
 
 export type Prepared = PreparedDocument | Refusal;
@@ -82,7 +85,8 @@ function complete(document: DocumentNode, text: string, { schema, settings, exec
     if (definition.kind !== Kind.OPERATION_DEFINITION) return [];
     const facts = { name: definition.name?.value, type: definition.operation, hash: documentHash };
     const criticality = operationCriticality(schema, document, definition, settings.criticality);
-    return [{ facts, criticality, demands: operationDemands(schema, execution.demands, document, definition) }];
+    const demands = operationDemands(schema, execution.demands, document, definition);
+    return [{ facts, criticality, demands, price: undefined }];
   });
   return { document, whole: withoutIncremental(document), operations };
 }

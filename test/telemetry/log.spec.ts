@@ -146,9 +146,9 @@ describe('the access log', () => {
         bufferBytes: 1,
         requirement: open,
       };
-      request.calls.send('orders');
-      request.calls.send('orders');
-      request.calls.send('users');
+      request.calls.send('orders', 1000);
+      request.calls.send('orders', 1000);
+      request.calls.send('users', 1000);
       request.calls.collapsed = 4;
       request.operation = { name: 'Checkout', type: 'mutation', hash: 'abc' };
       request.identity = { ...anonymous, consumer: 'acme', tier: 'pro' };
@@ -269,7 +269,7 @@ describe('the log over OTLP', () => {
   it('has access lines and warnings with their trace, and no secrets', async () => {
     receiver = await OtlpReceiver.listen();
     start({ otlp: receiver.url, sampleRatio: 1 });
-    const { context } = access({ target: '/v1/orders?token=s3cr3t' }, (request) => request.calls.send('orders'));
+    const { context } = access({ target: '/v1/orders?token=s3cr3t' }, (request) => request.calls.send('orders', 1000));
     telemetry.log.warn({ upstream: 'orders', authorization: 's3cr3t', cause: new Error('boom') }, 'breaker opened');
     telemetry.log.debug({}, 'not at this level');
     await telemetry.shutdown();

@@ -15,7 +15,7 @@ export const meter: Layer = {
   over: (upstream, next) => {
     const instruments = new Instruments(upstream);
     return (call, sink) => {
-      if (!call.own) call.context.calls.send(upstream.name);
+      if (!call.own) call.context.calls.send(upstream.name, upstream.settings.weight);
       instruments.active.add(1);
       call.span = call.context.span.child(upstream.name, 'internal');
       return next(call, new Measurement(instruments, call, upstream.surroundings.clock.monotonicMs(), sink));
