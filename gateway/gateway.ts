@@ -4,6 +4,7 @@ import { AdminServer } from './admin/server.ts';
 import type { Assembly } from './assembly.ts';
 import type { Control } from './control/control.ts';
 import { LocalControl } from './control/local-control.ts';
+import { SharedOverrides } from './control/shared-overrides.ts';
 import { Instance, type InstanceOptions } from './instance.ts';
 import type { Project } from './project.ts';
 import type { Telemetry } from './telemetry/telemetry.ts';
@@ -33,6 +34,7 @@ export interface Startable {
 export class Gateway implements Startable {
   readonly control: Control;
   readonly #instance: Instance;
+  readonly #overrides: SharedOverrides | undefined;
   readonly #admin: AdminServer;
 
   /**
@@ -42,11 +44,14 @@ export class Gateway implements Startable {
   constructor(project: Project, options: InstanceOptions = {}) {
     this.#instance = new Instance(project, options);
     this.control = new LocalControl(this.#instance, systemClock);
+    const { store } = this.#instance;
+    this.#overrides = store && new SharedOverrides(this.control, store, systemClock, this.telemetry.log);
     this.#admin = new AdminServer({
       settings: project.loaded.config.admin,
       control: this.control,
       log: this.telemetry.log,
       audit: this.telemetry.audit,
+      apply: this.#overrides && ((command) => this.#overrides!.apply(command)),
       keys: this.assembly.auth.administration,
     });
   }
@@ -66,6 +71,7 @@ export class Gateway implements Startable {
   async start(): Promise<Addresses> {
     try {
       const admin = await this.#admin.listen();
+      this.#overrides?.start();
       const address = await this.#instance.start();
       return { address, admin };
     } catch (error) {
@@ -76,6 +82,7 @@ export class Gateway implements Startable {
 
   /** Stops without losing a request. The operators' listener is the last to close, so that they see it happen. */
   async stop(drainDelayMs?: number): Promise<void> {
+    this.#overrides?.stop();
     await this.#instance.stop(drainDelayMs);
     await this.#admin.close();
     await this.telemetry.shutdown();

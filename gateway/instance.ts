@@ -49,7 +49,8 @@ export class Instance {
   readonly operations: ProcessControl;
   readonly #load: LoadShedder;
   readonly #surroundings: AssemblySurroundings;
-  readonly #store: RedisStore | undefined;
+  /** What instances share. */
+  readonly store: RedisStore | undefined;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
   readonly #running = new RunningUpstreams();
@@ -74,7 +75,7 @@ export class Instance {
     const { telemetry } = this;
     const { debug, log, meter, propagate } = telemetry;
     this.#load = new LoadShedder(config.listen, meter);
-    this.#store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
+    this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -82,7 +83,7 @@ export class Instance {
       propagate,
       debug,
       load: this.#load,
-      store: this.#store,
+      store: this.store,
       workers: worker?.count ?? 1,
       ...(worker && { verdicts: worker.verdicts }),
     };
@@ -181,7 +182,7 @@ export class Instance {
   async start(): Promise<AddressInfo> {
     const address = await this.#host.listen();
     this.#started = true;
-    this.#store?.start();
+    this.store?.start();
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
@@ -203,6 +204,6 @@ export class Instance {
     this.operations.stop();
     await this.#running.destroy();
     await this.#assembly.auth.stop();
-    this.#store?.stop();
+    this.store?.stop();
   }
 }

@@ -9,6 +9,8 @@ import { UsageError, type Arguments } from './arguments.ts';
 export interface Changed {
   readonly set?: Override;
   readonly removed: readonly Override[];
+  /** What there is to know of how it went. */
+  readonly note?: string;
 }
 
 /** Who asks: `--by`, or whoever is logged in. */

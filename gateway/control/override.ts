@@ -55,6 +55,8 @@ export type CommandReport =
       readonly set?: Override;
       /** What is not in force any more: removed, or replaced by what was set. */
       readonly removed: readonly Override[];
+      /** What an operator should know of how it went. */
+      readonly note?: string;
     }
   | {
       readonly ok: false;

@@ -6,6 +6,7 @@ import { fixedPartsOf } from '#gateway/control/fixed-parts.ts';
 import type { Prepared, Reloadable } from '#gateway/control/reload.ts';
 import type { Addresses, Startable } from '#gateway/gateway.ts';
 import { ProblemsError } from '#gateway/problems.ts';
+import { SharedOverrides } from '#gateway/control/shared-overrides.ts';
 import type { Project } from '#gateway/project.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import { FleetControl } from './fleet-control.ts';
@@ -29,6 +30,7 @@ export class Fleet implements Startable, Reloadable {
   readonly control: FleetControl;
   readonly #primary: Primary;
   readonly #slots: readonly Slot[];
+  readonly #overrides: SharedOverrides | undefined;
   readonly #admin: AdminServer;
   readonly #metrics: FleetMetrics;
   readonly #health: HealthRelay;
@@ -78,11 +80,14 @@ export class Fleet implements Startable, Reloadable {
       });
     });
     this.control = new FleetControl(this.#primary, all, this, systemClock);
+    const { store } = this.#primary;
+    this.#overrides = store && new SharedOverrides(this.control, store, systemClock, log);
     this.#admin = new AdminServer({
       settings: admin,
       control: this.control,
       log,
       audit,
+      apply: this.#overrides && ((command) => this.#overrides!.apply(command)),
       keys: this.#primary.assembly.auth.administration,
     });
   }
@@ -104,6 +109,7 @@ export class Fleet implements Startable, Reloadable {
       const admin = await this.#admin.listen();
       const [address] = await Promise.all(this.#slots.map((slot) => slot.start()));
       this.#port = address!.port;
+      this.#overrides?.start();
       this.#primary.start();
       this.#unwatch = this.#metrics.start();
       this.#primary.readiness.phase = 'ready';
@@ -118,6 +124,7 @@ export class Fleet implements Startable, Reloadable {
   async stop(drainDelayMs: number = this.project.loaded.config.listen.drainDelay): Promise<void> {
     const { readiness } = this.#primary;
     readiness.phase = 'draining';
+    this.#overrides?.stop();
     await Promise.all(this.#slots.map((slot) => slot.stop(drainDelayMs)));
     readiness.phase = 'stopped';
     this.#unwatch();

@@ -31,7 +31,7 @@ export class Primary {
   readonly load: LoadShedder;
   readonly operations: ProcessControl;
   readonly #surroundings: AssemblySurroundings;
-  readonly #store: RedisStore | undefined;
+  readonly store: RedisStore | undefined;
   readonly #running = new RunningUpstreams();
   #project: Project;
   #assembly: Assembly;
@@ -43,7 +43,7 @@ export class Primary {
     this.telemetry = createTelemetry(config.telemetry, { resource: { 'service.version': version }, collect });
     const { audit, debug, log, meter, propagate } = this.telemetry;
     this.load = new LoadShedder(config.listen, meter);
-    this.#store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
+    this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -51,7 +51,7 @@ export class Primary {
       propagate,
       debug,
       load: this.load,
-      store: this.#store,
+      store: this.store,
       workers,
       healthChanged,
     };
@@ -69,7 +69,7 @@ export class Primary {
 
   /** Begins to ask endpoints for their health. */
   start(): void {
-    this.#store?.start();
+    this.store?.start();
     this.#running.start(this.#assembly.upstreams.values());
   }
 
@@ -92,7 +92,7 @@ export class Primary {
   async stop(): Promise<void> {
     this.operations.stop();
     await this.#running.destroy();
-    this.#store?.stop();
+    this.store?.stop();
   }
 
   #switchTo(project: Project, next: Assembly): void {

@@ -22,7 +22,7 @@ const shareOfPlaces: readonly number[] = [1, 0.9, 0.7];
  * A flood is there within a moment, and the share is brought down over many: until then no class is let in any more where
  * what is in flight would take so many times the bound of the lag.
  */
-const steep: readonly number[] = [4, 3, 2];
+const steep: readonly number[] = [2, 1.5, 1];
 
 /**
  * So many are served between two looks whatever the lag, the most critical first: if it is not requests that keep the event

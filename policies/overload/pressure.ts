@@ -1,17 +1,22 @@
 /**
- * How much of what comes in may be let through, so that the event loop's lag stays at its bound: a proportional-integral
+ * How much of what comes in may be let through, so that the event loop's lag stays within its bound: a proportional-integral
  * controller as RFC 8033 §4.2 has it for queues. It steers the logarithm of the share, and so is as calm at ten times what
  * the process can do as it is at twice.
  */
 
-/** Of the integral part: what one second at twice the bound takes off the logarithm of the share. */
+/**
+ * Of the bound, what the lag is brought down to once requests are refused. What is in flight waits for nothing but the loop
+ * then, and each that waits costs the collector of garbage: at the bound itself a quarter of what the process can do.
+ */
+const steered = 0.4;
+/** Of the integral part: what one second of a lag that is a bound above the aim takes off the logarithm of the share. */
 const integralPerS = 0.5;
-/** Of the proportional part: what a lag of twice the bound takes off at once, and gives back when it is gone. */
+/** Of the proportional part: what such a lag takes off at once, and gives back when it is gone. */
 const proportional = 1;
-/** So far below the bound the flood is over, and what was learnt of it is forgotten so many times as fast. */
-const calm = -0.6;
-const faster = 5;
-/** More above the bound than so many times the bound counts no further: how long a stall was says little of how many came. */
+/** So far below the aim the flood is over, and what was learnt of it is forgotten so many times as fast. */
+const calm = -0.35;
+const faster = 12;
+/** More bounds above the aim than so many count no further: how long a stall was says little of how many came. */
 const maxExcess = 2;
 /** The least share; from here it is back at a half within a quarter of a minute. */
 const minLog = Math.log(0.001);
@@ -47,7 +52,8 @@ export class Pressure {
 
   /** @param elapsedMs since the look before */
   look(lagMs: number, elapsedMs: number): void {
-    const excess = Math.min(lagMs / this.#maxLagMs - 1, maxExcess);
+    const aim = this.#share === 1 ? 1 : steered;
+    const excess = Math.min(lagMs / this.#maxLagMs - aim, maxExcess);
     const stepMs = Math.min(elapsedMs, maxStepMs);
     // The first look above the bound says nothing of the time before it.
     const first = excess > 0 && this.#above === 0;

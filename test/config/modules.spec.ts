@@ -64,9 +64,9 @@ describe('a module that is wrong', () => {
   });
 
   it('writes a key that is not built', () => {
-    const wrong: ModuleDefaults = { ...orders, upstreams: { orders: { endpoints: ['http://a'], weight: 2 } } };
-    expect(problemsOf('', { modules: [wrong] })).toMatchObject([
-      { path: 'upstreams.orders.weight', message: 'is part of the contract but not built yet' },
+    const wrong: ModuleDefaults = { ...orders, routes: [{ path: '/orders', upstream: 'orders', mirror: 'orders' }] };
+    expect(problemsOf(endpoints, { modules: [wrong] })).toMatchObject([
+      { path: 'routes[0].mirror', message: 'is part of the contract but not built yet' },
     ]);
   });
 });
