@@ -20,7 +20,7 @@ const shareOfPlaces: readonly number[] = [1, 0.9, 0.7];
 
 /**
  * A flood is there within a moment, and the share is brought down over many: until then no class is let in any more where
- * what is in flight would take so many times the bound of the lag.
+ * what is in flight would take so many times the lag that is worked towards.
  */
 const steep: readonly number[] = [2, 1.5, 1];
 
@@ -44,7 +44,6 @@ const maxRetryAfterS = 10;
 export class LoadShedder {
   readonly maxInFlight: number;
   readonly #places: readonly number[];
-  readonly #maxLagMs: number;
   readonly #pressure: Pressure;
   readonly #classes = criticalities.map(() => new ClassLoad());
   readonly #counters: Readonly<Record<ShedReason, readonly Counter[]>>;
@@ -61,7 +60,6 @@ export class LoadShedder {
 
   constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter) {
     this.maxInFlight = maxInFlight;
-    this.#maxLagMs = maxEventLoopLag;
     this.#places = shareOfPlaces.map((share) => Math.ceil(maxInFlight * share));
     this.#pressure = new Pressure(maxEventLoopLag);
     const shed = meter.counter('weir.shed', {
@@ -174,7 +172,7 @@ export class LoadShedder {
     const kept = Math.exp(-elapsedMs / memoryMs);
     let total = 0;
     for (const own of this.#classes) total += own.weigh(kept);
-    this.#workable = this.#backlog.within(this.#maxLagMs);
+    this.#workable = Math.max(minPerLook, this.#backlog.within(this.#pressure.aimMs));
     const { share } = this.#pressure;
     // What may come in is dealt out from the most critical down.
     let left = Math.max(total * share, minPerLook / (1 - kept));

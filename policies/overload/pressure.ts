@@ -45,6 +45,11 @@ export class Pressure {
     return this.#share;
   }
 
+  /** The lag that is worked towards. */
+  get aimMs(): number {
+    return this.#share === 1 ? this.#maxLagMs : this.#maxLagMs * steered;
+  }
+
   /** The lag from which on more makes no difference. */
   get mostMs(): number {
     return this.#maxLagMs * (1 + maxExcess);
@@ -52,8 +57,7 @@ export class Pressure {
 
   /** @param elapsedMs since the look before */
   look(lagMs: number, elapsedMs: number): void {
-    const aim = this.#share === 1 ? 1 : steered;
-    const excess = Math.min(lagMs / this.#maxLagMs - aim, maxExcess);
+    const excess = Math.min((lagMs - this.aimMs) / this.#maxLagMs, maxExcess);
     const stepMs = Math.min(elapsedMs, maxStepMs);
     // The first look above the bound says nothing of the time before it.
     const first = excess > 0 && this.#above === 0;

@@ -136,7 +136,9 @@ describe('An event loop that lags', () => {
       if (a! < 0.98) expect(b).toBeLessThan(0.02);
       if (b! < 0.98) expect(c).toBeLessThan(0.02);
     });
-    for (const share of [critical, usual, sheddable]) expect(share).toEqual(share.toSorted((a, b) => b - a));
+    // Two are served between two looks in any case, which shows once all else is refused.
+    for (const share of [critical, usual, sheddable])
+      share.slice(1).forEach((now, at) => expect(now).toBeLessThanOrEqual(share[at]! + 0.05));
     expect(sheddable.at(-1)).toBe(0);
     expect(usual.at(-1)).toBe(0);
     expect(critical.at(-1)).toBeLessThan(0.5);
