@@ -23,6 +23,7 @@ import type { Prepared } from './control/reload.ts';
 import { ProblemsError } from './problems.ts';
 import { RunningUpstreams } from './running-upstreams.ts';
 import { RedisStore } from './redis/redis-store.ts';
+import { Spend } from './spend/spend.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { version } from './version.ts';
 import { observeUpstreams } from './upstream-metrics.ts';
@@ -49,6 +50,8 @@ export class Instance {
   readonly operations: ProcessControl;
   readonly #load: LoadShedder;
   readonly #surroundings: AssemblySurroundings;
+  /** Who spends what on which upstream. */
+  readonly spend: Spend;
   /** What instances share. */
   readonly store: RedisStore | undefined;
   readonly #host: HttpHost;
@@ -76,6 +79,7 @@ export class Instance {
     const { debug, log, meter, propagate } = telemetry;
     this.#load = new LoadShedder(config.listen, meter);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
+    this.spend = new Spend(systemClock, this.store, log);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -85,6 +89,7 @@ export class Instance {
       load: this.#load,
       store: this.store,
       workers: worker?.count ?? 1,
+      spent: (context, upstream, price) => this.spend.count(context, upstream, price),
       ...(worker && { verdicts: worker.verdicts }),
     };
     this.#assembly = assemble(project, this.#surroundings);
@@ -183,6 +188,7 @@ export class Instance {
     const address = await this.#host.listen();
     this.#started = true;
     this.store?.start();
+    this.spend.start();
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
@@ -204,6 +210,7 @@ export class Instance {
     this.operations.stop();
     await this.#running.destroy();
     await this.#assembly.auth.stop();
+    await this.spend.stop();
     this.store?.stop();
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts';
+import type { RequestContext } from '#core/context.ts';
 import { noDebugLog, type DebugLog } from '#core/debug.ts';
 import type { ErrorCode } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
@@ -34,6 +35,8 @@ export interface Surroundings {
   readonly verdicts?: HealthVerdicts;
   /** Called when a health check has changed what is known of an endpoint. */
   readonly healthChanged?: () => void;
+  /** Told of each call that is sent for somebody, with its price in thousandths of a call. */
+  readonly spent?: (context: RequestContext, upstream: string, price: number) => void;
 }
 
 /** How the upstream failed last, by any call but the gateway's own. */

@@ -13,6 +13,7 @@ import {
   type OperatorCommand,
 } from '#gateway/control/override.ts';
 import { isTraceId } from '#gateway/telemetry/trace-context.ts';
+import { parse, type Parsed } from './parsed.ts';
 
 /** What an operator wrote goes to logs and terminals: no control characters, and no more than a person reads. */
 function line(maxLength: number) {
@@ -64,9 +65,6 @@ const removeSchema = z
   .refine(({ kind, target, action }) => kind ?? target ?? action, {
     error: 'say which: kind, target or action, or DELETE /admin/overrides/ID',
   });
-
-/** What a request asks for, or what is wrong with it: a sentence each. */
-export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly errors: string[] };
 
 /** POST /admin/overrides */
 export function setCommand(request: Request, nowMs: number): Parsed<OperatorCommand> {
@@ -128,13 +126,4 @@ function exactTarget(kind: (typeof overrideKinds)[number], target: string): stri
   // A whole traceparent is what people have at hand.
   const id = (/^[\da-f]{2}-([\da-f]{32})-/i.exec(target)?.[1] ?? target).toLowerCase();
   return isTraceId(id) ? id : undefined;
-}
-
-function parse<T>(schema: z.ZodType<T>, input: unknown): Parsed<T> {
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return { ok: true, value: parsed.data };
-  return {
-    ok: false,
-    errors: parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')),
-  };
 }

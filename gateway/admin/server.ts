@@ -11,7 +11,9 @@ import { listenAt } from '#gateway/http/listen-at.ts';
 import type { AuditLog } from '#gateway/telemetry/audit-log.ts';
 import type { AdminSettings } from '#gateway/http/settings.ts';
 import { authorize, guardOrigin } from './guard.ts';
-import { operatorFrom, removeCommand, setCommand, type Parsed } from './operator-requests.ts';
+import { operatorFrom, removeCommand, setCommand } from './operator-requests.ts';
+import type { Parsed } from './parsed.ts';
+import { spendQuestion } from './spend-question.ts';
 import { serveKeys } from './keys.ts';
 import { errorHandler, sendProblem } from './problem.ts';
 import { serve } from './serve.ts';
@@ -132,6 +134,14 @@ export class AdminServer {
         }
       },
     });
+    serve(app, '/admin/spend', {
+      GET: (request, response) =>
+        withParsed(
+          spendQuestion(request.query),
+          response,
+          async (question) => void response.json(await control.spend(question)),
+        ),
+    });
     serve(app, '/admin/config', {
       GET: async (_request, response) => void response.json(await control.configuration()),
     });
@@ -176,6 +186,7 @@ const paths = [
   'GET /admin/status',
   'GET /admin/upstreams',
   'GET /admin/upstreams/NAME',
+  'GET /admin/spend',
   'GET /admin/config',
   'GET, POST, DELETE /admin/overrides',
   'DELETE /admin/overrides/ID',

@@ -19,6 +19,10 @@ export const usage = `Usage: weir COMMAND [options]
                            hold its breaker open (calls are refused) or closed, or let it go by its calls again
   weir endpoint URL drain|undrain
                            take an endpoint out of the choice, or give it back
+  weir spend               who spends what on which upstream, the dearest first
+        --minutes 1|5|60   over how long; default 5
+        --split A,B        told apart by consumer, upstream, operation; default all three
+        --top N            so many lines; default 20; --json
   weir debug               what is logged in detail now
   weir debug route NAME|consumer ID|trace ID|off
                            log these requests in detail, or none any more
@@ -56,6 +60,9 @@ const options = {
   'allow-ips': { type: 'string' },
   'expires-in': { type: 'string' },
   overlap: { type: 'string' },
+  minutes: { type: 'string' },
+  split: { type: 'string' },
+  top: { type: 'string' },
   for: { type: 'string' },
   by: { type: 'string' },
   reason: { type: 'string' },
@@ -74,6 +81,7 @@ const own = {
   status: ['json'],
   upstream: ['json', 'for', 'by', 'reason'],
   endpoint: ['for', 'by', 'reason'],
+  spend: ['json', 'minutes', 'split', 'top'],
   debug: ['for', 'by', 'reason'],
   keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
   reload: ['by', 'reason'],
@@ -106,6 +114,9 @@ export interface Arguments {
   readonly allowIps: string | undefined;
   readonly expiresIn: string | undefined;
   readonly overlap: string | undefined;
+  readonly minutes: string | undefined;
+  readonly split: string | undefined;
+  readonly top: string | undefined;
   readonly for: string | undefined;
   readonly by: string | undefined;
   readonly reason: string | undefined;
@@ -145,7 +156,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     if (command !== undefined && !takes(command, option))
       throw new UsageError(`'weir ${command}' takes no --${option}`);
   }
-  const shown = { production, against, check, runbook, json, for: values.for, by, reason };
+  const { minutes, split, top } = values;
+  const shown = { production, against, check, runbook, json, minutes, split, top, for: values.for, by, reason };
   const { consumer, name, scopes, methods, 'allow-ips': allowIps, 'expires-in': expiresIn, overlap } = values;
   const key = { consumer, name, scopes, methods, allowIps, expiresIn, overlap };
   return { command, operands, config, modules, ...shown, ...key, help, version };

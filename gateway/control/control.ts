@@ -2,6 +2,7 @@ import type { GatewayStatus } from './gateway-status.ts';
 import type { CommandReport, OperatorCommand, Override } from './override.ts';
 import type { ReadinessReport } from './readiness.ts';
 import type { ConfigurationStatus, ReloadReport } from './reload.ts';
+import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
 
 /**
@@ -13,6 +14,8 @@ export interface Control {
   /** What is wrong, in one look. */
   status(): Promise<GatewayStatus>;
   upstreams(): Promise<readonly UpstreamStatus[]>;
+  /** Who spends what on which upstream, in all processes. */
+  spend(question: SpendQuestion): Promise<SpendReport>;
   /** What operators hold and for how long, the oldest first. */
   overrides(): Promise<readonly Override[]>;
   /** Carries a change out, in every process, or nowhere: then the report says why. */

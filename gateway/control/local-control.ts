@@ -8,6 +8,8 @@ import type { CommandReport, OperatorCommand, Override } from './override.ts';
 import type { ProcessControl } from './process-control.ts';
 import type { Readiness, ReadinessReport } from './readiness.ts';
 import { Reloads, type ConfigurationStatus, type Reloadable, type ReloadReport } from './reload.ts';
+import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
+import type { Spend } from '#gateway/spend/spend.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
 
 /** What is controlled: the one process that serves. */
@@ -15,6 +17,7 @@ export interface Controlled extends Reloadable {
   readonly telemetry: Telemetry;
   readonly readiness: Readiness;
   readonly operations: ProcessControl;
+  readonly spend: Spend;
   readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream> };
 }
 
@@ -50,6 +53,10 @@ export class LocalControl implements Control {
   upstreams(): Promise<readonly UpstreamStatus[]> {
     const { operations } = this.#instance;
     return Promise.resolve(upstreamStatuses([operations.snapshot()], operations.overrides()));
+  }
+
+  spend(question: SpendQuestion): Promise<SpendReport> {
+    return this.#instance.spend.report(question);
   }
 
   overrides(): Promise<readonly Override[]> {

@@ -11,6 +11,7 @@ import type { CommandReport, OperatorCommand, Override } from '#gateway/control/
 import type { ReadinessReport } from '#gateway/control/readiness.ts';
 import { Reloads, type ConfigurationStatus, type Reloadable, type ReloadReport } from '#gateway/control/reload.ts';
 import type { UpstreamStatus } from '#gateway/control/upstream-status.ts';
+import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
 import type { Primary } from './primary.ts';
 import type { RemoteWorker } from './remote-worker.ts';
 
@@ -75,6 +76,14 @@ export class FleetControl implements Control {
     const { processes, missing } = await this.#look();
     const statuses = upstreamStatuses(processes, this.#primary.operations.overrides());
     return statuses.map((status) => ({ ...status, problems: [...missing, ...status.problems] }));
+  }
+
+  spend(question: SpendQuestion): Promise<SpendReport> {
+    return this.#primary.spend.report(question, async () => {
+      const workers = this.#workers().filter(({ state }) => state === 'listening' || state === 'leaving');
+      const asked = workers.map((worker) => worker.ask('spend', question.minutes).catch(() => []));
+      return (await Promise.all(asked)).flat();
+    });
   }
 
   overrides(): Promise<readonly Override[]> {

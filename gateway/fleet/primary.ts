@@ -8,6 +8,7 @@ import type { Prepared } from '#gateway/control/reload.ts';
 import type { Project } from '#gateway/project.ts';
 import { RedisStore } from '#gateway/redis/redis-store.ts';
 import { RunningUpstreams } from '#gateway/running-upstreams.ts';
+import { Spend } from '#gateway/spend/spend.ts';
 import { createTelemetry, type Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
 import { version } from '#gateway/version.ts';
@@ -31,6 +32,8 @@ export class Primary {
   readonly load: LoadShedder;
   readonly operations: ProcessControl;
   readonly #surroundings: AssemblySurroundings;
+  /** Of the workers: this process calls nobody for anybody. */
+  readonly spend: Spend;
   readonly store: RedisStore | undefined;
   readonly #running = new RunningUpstreams();
   #project: Project;
@@ -44,6 +47,7 @@ export class Primary {
     const { audit, debug, log, meter, propagate } = this.telemetry;
     this.load = new LoadShedder(config.listen, meter);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
+    this.spend = new Spend(systemClock, this.store, log);
     this.#surroundings = {
       clock: systemClock,
       log,

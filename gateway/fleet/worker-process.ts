@@ -38,6 +38,7 @@ export class WorkerProcess {
       ping() {},
       snapshot: () => built().instance.operations.snapshot(),
       metrics: () => this.#metrics(),
+      spend: (minutes) => built().instance.spend.own(minutes),
       apply: (command) => built().instance.operations.apply(command),
       health: (unhealthy) => built().verdicts.tell(unhealthy),
       prepare: (next) => this.#prepare(next),

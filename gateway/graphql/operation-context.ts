@@ -32,6 +32,7 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
     cancellation: own.cancellation ?? parent.cancellation,
   });
   context.identity = parent.identity;
+  context.operation = parent.operation;
   context.route = parent.route;
   context.pathParts = parent.pathParts;
   if (own.startedMs === undefined) {

@@ -15,7 +15,11 @@ export const meter: Layer = {
   over: (upstream, next) => {
     const instruments = new Instruments(upstream);
     return (call, sink) => {
-      if (!call.own) call.context.calls.send(upstream.name, upstream.settings.weight);
+      if (!call.own) {
+        const { weight } = upstream.settings;
+        call.context.calls.send(upstream.name, weight);
+        upstream.surroundings.spent?.(call.context, upstream.name, weight);
+      }
       instruments.active.add(1);
       call.span = call.context.span.child(upstream.name, 'internal');
       return next(call, new Measurement(instruments, call, upstream.surroundings.clock.monotonicMs(), sink));
