@@ -59,6 +59,15 @@ export const errorTable = {
     action: 'Ask for a token with the scope that the detail names, or ask whoever runs the gateway.',
     proxyStatus: 'http_request_denied',
   },
+  BLOCKED: {
+    status: 403,
+    fault: 'client',
+    title: 'You are kept out for a while',
+    retry: 'no',
+    meaning: 'Whoever runs the gateway has blocked this consumer or address, whatever it shows; it ends by itself.',
+    action: 'Ask whoever runs the gateway; sending more of the same will not help.',
+    proxyStatus: 'http_request_denied',
+  },
   ROUTE_NOT_FOUND: {
     status: 404,
     fault: 'client',

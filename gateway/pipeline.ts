@@ -1,5 +1,6 @@
 import { authenticate, type Verifiers } from '#policies/auth/authenticate.ts';
 import { authorize } from '#policies/auth/authorize.ts';
+import { keepOut, keepOutConsumer } from '#policies/auth/blocked.ts';
 import { body } from '#policies/body/body.ts';
 import { cors } from '#policies/cors/cors.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
@@ -35,6 +36,7 @@ export function requestStages(
   return [
     { name: 'overload', policy: overload(load), why: 'refusing costs less than what it refuses' },
     { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
+    { name: 'blocked', policy: keepOut(verifiers.blocked), why: 'whom an operator keeps out costs nothing more' },
     { name: 'route', policy: routing(routes, crossOrigin), why: 'all that follows depends on it' },
     {
       name: 'cors',
@@ -43,6 +45,7 @@ export function requestStages(
     },
     { name: 'shed', policy: shed(load), why: 'the first that knows how much the request matters' },
     { name: 'authenticate', policy: authenticate(verifiers), why: 'below preflights, which carry no credentials' },
+    { name: 'blocked-consumer', policy: keepOutConsumer(verifiers.blocked), why: 'the first that knows who it is' },
     { name: 'authorize', policy: authorize, why: 'who may not come in is not waited for' },
     { name: 'deadline', policy: clientDeadline, why: 'the clock runs before the first thing that may wait: the body' },
     {

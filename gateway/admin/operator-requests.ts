@@ -2,13 +2,15 @@ import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import { z } from 'zod';
 import { formatDuration } from '#core/duration.ts';
-import { duration } from '#upstreams/fields.ts';
+import { duration, network } from '#upstreams/fields.ts';
 import {
   actionsOf,
   defaultOverrideMs,
   maxOverrideMs,
   minOverrideMs,
+  overrideActions,
   overrideKinds,
+  type OverrideKind,
   type Operator,
   type OperatorCommand,
 } from '#gateway/control/override.ts';
@@ -34,7 +36,7 @@ const setSchema = z
   .strictObject({
     kind: z.enum(overrideKinds),
     target: line(512),
-    action: z.enum(['open', 'close', 'drain', 'debug']),
+    action: z.enum(overrideActions),
     for: duration({ minMs: minOverrideMs, maxMs: maxOverrideMs }).prefault(formatDuration(defaultOverrideMs)),
     by,
     reason,
@@ -49,8 +51,7 @@ const setSchema = z
   .transform((wanted, context) => {
     const target = exactTarget(wanted.kind, wanted.target);
     if (target !== undefined) return { ...wanted, target };
-    const expected = wanted.kind === 'endpoint' ? 'a URL such as http://127.0.0.1:5002' : 'a trace id of 32 hex digits';
-    context.addIssue({ code: 'custom', path: ['target'], message: `write ${expected}` });
+    context.addIssue({ code: 'custom', path: ['target'], message: `write ${exactly[wanted.kind] ?? 'a name'}` });
     return z.NEVER;
   });
 
@@ -58,7 +59,7 @@ const removeSchema = z
   .strictObject({
     kind: z.enum(overrideKinds).optional(),
     target: line(512).optional(),
-    action: z.enum(['open', 'close', 'drain', 'debug']).optional(),
+    action: z.enum(overrideActions).optional(),
     by,
     reason,
   })
@@ -116,12 +117,19 @@ export function fromOf({ socket }: Request): string {
   return (socket.remoteAddress ?? '').replace(/^::ffff:/, '');
 }
 
+const exactly: Readonly<Partial<Record<OverrideKind, string>>> = {
+  endpoint: 'a URL such as http://127.0.0.1:5002',
+  ip: 'an address or a CIDR block, such as 192.0.2.7 or 2001:db8::/64',
+  trace: 'a trace id of 32 hex digits',
+};
+
 /** As the gateway itself calls it. */
 function exactTarget(kind: (typeof overrideKinds)[number], target: string): string | undefined {
   if (kind === 'endpoint') {
     const url = URL.parse(target);
     return url && /^https?:$/.test(url.protocol) ? url.origin : undefined;
   }
+  if (kind === 'ip') return network().safeParse(target).success ? target : undefined;
   if (kind !== 'trace') return target;
   // A whole traceparent is what people have at hand.
   const id = (/^[\da-f]{2}-([\da-f]{32})-/i.exec(target)?.[1] ?? target).toLowerCase();

@@ -19,6 +19,8 @@ export const usage = `Usage: weir COMMAND [options]
                            hold its breaker open (calls are refused) or closed, or let it go by its calls again
   weir endpoint URL drain|undrain
                            take an endpoint out of the choice, or give it back
+  weir block CONSUMER|IP|CIDR [off]
+                           keep a consumer or an address out, or let it in again; --for, --by, --reason
   weir spend               who spends what on which upstream, the dearest first
         --minutes 1|5|60   over how long; default 5
         --split A,B        told apart by consumer, upstream, operation; default all three
@@ -81,6 +83,7 @@ const own = {
   status: ['json'],
   upstream: ['json', 'for', 'by', 'reason'],
   endpoint: ['for', 'by', 'reason'],
+  block: ['for', 'by', 'reason'],
   spend: ['json', 'minutes', 'split', 'top'],
   debug: ['for', 'by', 'reason'],
   keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
@@ -89,7 +92,13 @@ const own = {
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;
 
 /** How many words a command takes at most besides its options; the others take none. */
-const operandsOf: Readonly<Partial<Record<CommandName, number>>> = { upstream: 2, endpoint: 2, debug: 2, keys: 2 };
+const operandsOf: Readonly<Partial<Record<CommandName, number>>> = {
+  upstream: 2,
+  endpoint: 2,
+  block: 2,
+  debug: 2,
+  keys: 2,
+};
 
 const common: ReadonlySet<string> = new Set(['config', 'modules', 'help', 'version']);
 

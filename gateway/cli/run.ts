@@ -18,6 +18,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   status: async () => (await import('./status.ts')).status,
   upstream: async () => (await import('./upstream.ts')).upstream,
   endpoint: async () => (await import('./endpoint.ts')).endpoint,
+  block: async () => (await import('./block.ts')).block,
   spend: async () => (await import('./spend.ts')).spend,
   debug: async () => (await import('./debug.ts')).debug,
   keys: async () => (await import('./keys.ts')).keys,

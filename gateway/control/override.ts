@@ -1,16 +1,19 @@
 /** What an operator can take hold of. */
-export const overrideKinds = ['upstream', 'endpoint', 'route', 'consumer', 'trace'] as const;
+export const overrideKinds = ['upstream', 'endpoint', 'route', 'consumer', 'ip', 'trace'] as const;
 
 export type OverrideKind = (typeof overrideKinds)[number];
 
-export type OverrideAction = 'open' | 'close' | 'drain' | 'debug';
+export const overrideActions = ['open', 'close', 'drain', 'block', 'debug'] as const;
+
+export type OverrideAction = (typeof overrideActions)[number];
 
 /** What can be done to each. */
 export const actionsOf: Readonly<Record<OverrideKind, readonly OverrideAction[]>> = {
   upstream: ['open', 'close'],
   endpoint: ['drain'],
   route: ['debug'],
-  consumer: ['debug'],
+  consumer: ['debug', 'block'],
+  ip: ['block'],
   trace: ['debug'],
 };
 
@@ -27,7 +30,7 @@ export interface Operator {
 export interface Override extends Operator {
   readonly id: string;
   readonly kind: OverrideKind;
-  /** A name; of an endpoint its origin, such as `http://127.0.0.1:5002`. */
+  /** A name; of an endpoint its origin, such as `http://127.0.0.1:5002`; an address or a CIDR block. */
   readonly target: string;
   readonly action: OverrideAction;
   /** ISO 8601. */
@@ -72,6 +75,11 @@ export const maxOverrides = 100;
 export const minOverrideMs = 1_000;
 export const maxOverrideMs = 86_400_000;
 export const defaultOverrideMs = 600_000;
+
+/** What there can be one override of: a consumer may be blocked, and logged in detail. */
+export function placeOf({ kind, target, action }: Override): string {
+  return action === 'debug' ? `${kind} ${target} debug` : `${kind} ${target}`;
+}
 
 export function matches(override: Override, which: OverrideFilter): boolean {
   return (

@@ -1,6 +1,6 @@
 import type { Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
-import { matches, maxOverrides, type Operator, type Override, type OverrideFilter } from './override.ts';
+import { matches, maxOverrides, placeOf, type Operator, type Override, type OverrideFilter } from './override.ts';
 
 interface Held {
   readonly override: Override;
@@ -37,12 +37,12 @@ export class Overrides {
 
   /** Whether one more would be one too many; one for the same target takes the other's place. */
   hasRoomFor(override: Override): boolean {
-    return this.#held.size < maxOverrides || this.#held.has(keyOf(override));
+    return this.#held.size < maxOverrides || this.#held.has(placeOf(override));
   }
 
   /** @returns what it replaces */
   set(override: Override): Override | undefined {
-    const key = keyOf(override);
+    const key = placeOf(override);
     const former = this.#held.get(key)?.override;
     // To the end of the list, where the latest stand.
     this.#held.delete(key);
@@ -58,7 +58,7 @@ export class Overrides {
   remove(which: OverrideFilter, operator: Operator): Override[] {
     const removed = this.list(which);
     for (const override of removed) {
-      this.#held.delete(keyOf(override));
+      this.#held.delete(placeOf(override));
       this.#log('removed', override, operator);
     }
     if (removed.length > 0) this.#settle();
@@ -93,8 +93,4 @@ export class Overrides {
     const { id, kind, target, action, at, until } = override;
     this.#audit.warn({ happened, id, kind, target, action, by, reason, from, at, until, ...more }, 'operator');
   }
-}
-
-function keyOf({ kind, target }: Override): string {
-  return `${kind} ${target}`;
 }

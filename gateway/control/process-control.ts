@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
+import type { Blocked } from '#policies/auth/blocked.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Project } from '#gateway/project.ts';
@@ -26,6 +27,7 @@ export interface Serving {
   readonly load: LoadShedder;
   readonly assembly: {
     readonly upstreams: ReadonlyMap<string, Upstream>;
+    readonly auth: { readonly blocked: Pick<Blocked, 'look'> };
     readonly routes: { readonly routes: readonly { readonly name: string }[] };
   };
 }
@@ -53,6 +55,7 @@ export class ProcessControl {
         routes: serving.assembly.routes.routes.map(({ name }) => name),
         config: serving.project.loaded.config,
         debug: serving.telemetry.debug,
+        blocked: serving.assembly.auth.blocked,
       }),
       () => this.#overrides.list(),
     );

@@ -7,6 +7,7 @@ import {
   matches,
   maxOverrides,
   overrideKinds,
+  placeOf,
   type CommandReport,
   type Operator,
   type OperatorCommand,
@@ -24,7 +25,16 @@ const retryMs = 500;
 /** What is held and who is told of it are one step: nobody who reads all of it misses what came in between. */
 const change: StoreScript = {
   name: 'change-overrides',
-  lua: `for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+  lua: `local told = false
+for i = 4, #ARGV, 3 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i]) or ''
+  -- Who had not heard of a removal must not undo it.
+  if not (string.find(known, '"id":"' .. ARGV[i + 1] .. '"', 1, true) and string.find(known, '"removed":true', 1, true)) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+    told = true
+  end
+end
+if not told then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1`,
@@ -78,6 +88,8 @@ export class SharedOverrides {
   readonly #sender = randomUUID();
   /** What was removed here while the store was gone. */
   #untold: readonly Override[] = [];
+  /** Ids of what was removed here: who had not heard of it may still say that it is held. */
+  #removed: readonly string[] = [];
   #again: NodeJS.Timeout | undefined;
   #leave = () => {};
 
@@ -106,6 +118,8 @@ export class SharedOverrides {
   async apply(command: OperatorCommand): Promise<CommandReport> {
     const report = await this.#here.apply(command);
     if (!report.ok) return report;
+    if (command.type === 'remove')
+      this.#removed = [...this.#removed, ...report.removed.map(({ id }) => id)].slice(-maxOverrides);
     try {
       await this.#tell(command, await this.#fieldsOf(command));
       return report;
@@ -130,7 +144,9 @@ export class SharedOverrides {
   async #hear(text: string): Promise<void> {
     const { success, data } = messageSchema.safeParse(json(text));
     if (!success) return this.#log.warn({}, 'what another gateway says of an override cannot be read');
-    if (data.sender !== this.#sender) await this.#take(data.command as OperatorCommand);
+    const command = data.command as OperatorCommand;
+    const undone = command.type === 'set' && this.#removed.includes(command.override.id);
+    if (data.sender !== this.#sender && !undone) await this.#take(command);
   }
 
   async #take(command: OperatorCommand): Promise<void> {
@@ -146,7 +162,7 @@ export class SharedOverrides {
       this.#untold = [];
       const stored = await this.#stored();
       for (const override of await this.#here.overrides()) {
-        const other = stored.find((one) => keyOf(one) === keyOf(override));
+        const other = stored.find((one) => placeOf(one) === placeOf(override));
         if (other?.id === override.id && other.removed)
           await this.#take(removal(override, { by: 'weir', from: 'redis' }));
         else if (other?.id !== override.id && !(other && other.at > override.at))
@@ -154,7 +170,7 @@ export class SharedOverrides {
       }
       const here = await this.#here.overrides();
       for (const { removed, ...override } of stored) {
-        const own = here.find((one) => keyOf(one) === keyOf(override));
+        const own = here.find((one) => placeOf(one) === placeOf(override));
         if (!removed && own?.id !== override.id && !(own && own.at >= override.at))
           await this.#take({ type: 'set', override });
       }
@@ -177,14 +193,9 @@ export class SharedOverrides {
   }
 }
 
-/** One for each target, as in a process. */
-function keyOf({ kind, target }: Override): string {
-  return `${kind} ${target}`;
-}
-
-/** Name and value in the store. */
+/** Name, id and value in the store. */
 function field(override: Override, removed: boolean): string[] {
-  return [keyOf(override), JSON.stringify({ ...override, removed })];
+  return [placeOf(override), override.id, JSON.stringify({ ...override, removed })];
 }
 
 function removal({ id }: Override, { by, from }: Operator): OperatorCommand {

@@ -1,5 +1,6 @@
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import type { DebugTargets } from '#gateway/telemetry/debug-log.ts';
+import type { Blocked } from '#policies/auth/blocked.ts';
 import type { ForcedState } from '#upstreams/breaker.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { CommandReport, Override, OverrideAction } from './override.ts';
@@ -11,6 +12,7 @@ export interface Steered {
   readonly routes: readonly string[];
   readonly config: GatewayConfig;
   readonly debug: { look(targets: DebugTargets): void };
+  readonly blocked: Pick<Blocked, 'look'>;
 }
 
 const forcedBy: Readonly<Partial<Record<OverrideAction, ForcedState>>> = { open: 'open', close: 'closed' };
@@ -34,11 +36,11 @@ export class Steering {
   }
 
   apply(): void {
-    const { upstreams, config, debug } = this.#steered();
+    const { upstreams, config, debug, blocked } = this.#steered();
     const inForce = this.#overrides();
-    const targets = (kind: Override['kind']): ReadonlySet<string> =>
-      new Set(inForce.filter((override) => override.kind === kind).map(({ target }) => target));
-    const drained = targets('endpoint');
+    const targets = (kind: Override['kind'], action: OverrideAction): ReadonlySet<string> =>
+      new Set(inForce.filter((one) => one.kind === kind && one.action === action).map(({ target }) => target));
+    const drained = targets('endpoint', 'drain');
     for (const upstream of upstreams.values()) {
       const held = inForce.find(({ kind, target }) => kind === 'upstream' && target === upstream.name);
       upstream.breaker.force(held && forcedBy[held.action]);
@@ -47,10 +49,11 @@ export class Steering {
       this.#followed.add(upstream);
       upstream.onEndpoints(() => this.apply());
     }
+    blocked.look(targets('consumer', 'block'), targets('ip', 'block'));
     debug.look({
-      routes: targets('route'),
-      consumers: targets('consumer'),
-      traces: targets('trace'),
+      routes: targets('route', 'debug'),
+      consumers: targets('consumer', 'debug'),
+      traces: targets('trace', 'debug'),
       secretHeaders: secretHeadersOf(config),
     });
   }

@@ -7,6 +7,7 @@ import { KeyAdministration } from './api-keys/administration.ts';
 import { ApiKeys } from './api-keys/api-keys.ts';
 import { IssuedKeys } from './api-keys/issued-keys.ts';
 import type { Verifiers } from './authenticate.ts';
+import { Blocked } from './blocked.ts';
 import { Certificates } from './certificates.ts';
 import { Consumers } from './consumers.ts';
 import { Failures } from './failures.ts';
@@ -34,6 +35,7 @@ export class Auth {
   /** API keys that were issued; undefined where nothing is shared. */
   readonly issuedKeys: IssuedKeys | undefined;
   readonly sessions: Sessions;
+  readonly blocked: Blocked;
   readonly #failures: Failures;
   readonly #keySets: Map<string, KeySet>;
 
@@ -48,7 +50,8 @@ export class Auth {
     this.upstreams = former?.upstreams ?? new Map<string, Upstream>();
     this.#keySets = new Map(settings.jwt.map((issuer) => this.#keysOf(issuer, former)));
     const { clock, store } = surroundings;
-    this.sessions = former ? former.sessions : new Sessions(clock);
+    this.blocked = former ? former.blocked : new Blocked();
+    this.sessions = former ? former.sessions : new Sessions(clock, this.blocked);
     this.#failures = former ? former.#failures : new Failures(settings.failures, clock);
     this.#failures.configure(settings.failures);
     this.issuedKeys = former?.issuedKeys ?? (store && new IssuedKeys(store, clock));
@@ -73,6 +76,7 @@ export class Auth {
       certificates: settings.mtls && new Certificates(settings.mtls, known, clock),
       failures: this.#failures,
       sessions: this.sessions,
+      blocked: this.blocked,
       consumers: known,
       tokens: new Tokens(issuers, known, settings, surroundings.clock),
     };

@@ -8,6 +8,7 @@ import type { Policy } from '#core/policy.ts';
 import type { ApiKeys } from './api-keys/api-keys.ts';
 import { prefixOf, writablePrefixOf } from './api-keys/format.ts';
 import type { Certificates } from './certificates.ts';
+import type { Blocked } from './blocked.ts';
 import { unauthenticated } from './challenge.ts';
 import type { Consumers } from './consumers.ts';
 import { credentialsOf, type Shown } from './credentials.ts';
@@ -29,6 +30,7 @@ export interface Verifiers {
   readonly certificates: Certificates | undefined;
   readonly failures: Failures;
   readonly sessions: Sessions;
+  readonly blocked: Blocked;
   readonly consumers: Consumers;
 }
 

@@ -6,7 +6,7 @@ import { demand } from './authorize.ts';
 /**
  * Lets a WebSocket in by what its `connection_init` says: browsers cannot set headers on one, so the credential is in the
  * payload, under the names that headers have. Without any there, what the handshake showed counts.
- * @throws {WeirError} `UNAUTHENTICATED`, `FORBIDDEN`, `CREDENTIALS_CONFLICT`, `AUTH_UNAVAILABLE`, `BAD_REQUEST`
+ * @throws {WeirError} `UNAUTHENTICATED`, `FORBIDDEN`, `CREDENTIALS_CONFLICT`, `AUTH_UNAVAILABLE`, `BAD_REQUEST`, `BLOCKED`
  */
 export async function admitConnection(
   verifiers: Verifiers,
@@ -20,5 +20,6 @@ export async function admitConnection(
       headers[header] = value;
   }
   await identify(verifiers, headers, context);
+  verifiers.blocked.checkConsumer(context);
   demand(context);
 }

@@ -2,6 +2,7 @@ import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Clock } from '#core/clock.ts';
+import type { Blocked } from './blocked.ts';
 import type { Principal } from './principal.ts';
 
 /** A withdrawn credential ends what it began within about this time. */
@@ -13,11 +14,13 @@ const everyMs = 1_000;
  */
 export class Sessions {
   readonly #clock: Clock;
+  readonly #blocked: Blocked;
   readonly #open = new Map<RequestContext, Principal>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, blocked: Blocked) {
     this.#clock = clock;
+    this.#blocked = blocked;
   }
 
   /** Requests that are under way with a credential. */
@@ -43,22 +46,25 @@ export class Sessions {
     const now = this.#clock.epochMs();
     for (const [context, principal] of this.#open) {
       if (!context.sustained) continue;
-      if (principal.identity.expiresMs <= now) end(context, 'The credential has expired.');
+      if (this.#blocked.has(context)) end(context, new WeirError('BLOCKED'));
+      else if (principal.identity.expiresMs <= now) end(context, expired());
       else void this.#confirm(context, principal);
     }
   }
 
   async #confirm(context: RequestContext, principal: Principal): Promise<void> {
     try {
-      if (!(await principal.holds())) end(context, 'The credential has been withdrawn.');
+      if (!(await principal.holds())) end(context, withdrawn());
     } catch {
       // Who cannot be asked has not withdrawn it; how long that counts is decided where it is asked.
     }
   }
 }
 
-function end(context: RequestContext, detail: string): void {
-  const error = new WeirError('UNAUTHENTICATED', { detail });
+const expired = () => new WeirError('UNAUTHENTICATED', { detail: 'The credential has expired.' });
+const withdrawn = () => new WeirError('UNAUTHENTICATED', { detail: 'The credential has been withdrawn.' });
+
+function end(context: RequestContext, error: WeirError): void {
   noteDenial(context, error);
   context.cancellation.cancel(error);
 }
