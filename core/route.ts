@@ -19,6 +19,9 @@ export interface Requirement {
   readonly rule: ((context: RequestContext) => boolean) | undefined;
 }
 
+/** Says in the reply which pages of other origins may read it, and answers a preflight. */
+export type CrossOrigin = (context: RequestContext) => void;
+
 /** What every policy may know of the route that a request matched. Doors keep what only they need in types of their own. */
 export interface Route {
   /** Unique and bounded by the configuration: the label of logs and metrics. */
@@ -32,4 +35,6 @@ export interface Route {
   readonly bufferBytes: number;
   /** How much its requests matter under load; left out where each operation has a criticality of its own. */
   readonly criticality?: Criticality | undefined;
+  /** In place of what is said for all routes. */
+  readonly cors?: CrossOrigin | undefined;
 }

@@ -1,7 +1,7 @@
 import { authenticate, type Verifiers } from '#policies/auth/authenticate.ts';
 import { authorize } from '#policies/auth/authorize.ts';
 import { body } from '#policies/body/body.ts';
-import { cors } from '#policies/cors/cors.ts';
+import { cors, corsOfRoute } from '#policies/cors/cors.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
 import { limitDocument } from '#policies/document-limits/document-limits.ts';
 import { countTokens } from '#policies/document-limits/tokens.ts';
@@ -38,7 +38,7 @@ export function requestStages(
     { name: 'route', policy: routing(routes, crossOrigin), why: 'all that follows depends on it' },
     {
       name: 'cors',
-      policy: crossOrigin,
+      policy: corsOfRoute(crossOrigin),
       why: 'a preflight ends here; scripts can read later errors only with its headers',
     },
     { name: 'shed', policy: shed(load), why: 'the first that knows how much the request matters' },

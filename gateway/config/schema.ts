@@ -6,7 +6,7 @@ import { redisSchema } from '#gateway/redis/settings.ts';
 import { routeSchema } from '#gateway/rest/settings.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
-import { corsSchema } from '#policies/cors/settings.ts';
+import { corsProblem, corsSchema } from '#policies/cors/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 
@@ -52,6 +52,18 @@ export const configSchema = z
     path: ['listen', 'port'],
     error: 'is the port of admin too; choose another for one of the two',
     when: ({ value }) => ports.safeParse(value).success,
+  })
+  .superRefine(({ cors, routes }, context) => {
+    for (const [index, route] of routes.entries()) {
+      const message = corsProblem(cors, route.cors);
+      if (message !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['routes', index, 'cors', 'credentials'],
+          message,
+          input: route.cors,
+        });
+    }
   });
 
 /** As the program reads it: durations in milliseconds, sizes in bytes, defaults filled in. */

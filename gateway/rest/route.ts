@@ -1,6 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
-import type { Requirement } from '#core/route.ts';
+import type { CrossOrigin, Requirement } from '#core/route.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -22,6 +22,7 @@ export interface RestRouteOptions {
   readonly criticality: Criticality;
   readonly fallback: Fallback | undefined;
   readonly requirement: Requirement;
+  readonly cors: CrossOrigin | undefined;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -39,6 +40,7 @@ export class RestRoute implements TableEntry {
   readonly requirement: Requirement;
   readonly bufferBytes = bufferBytes;
   readonly criticality: Criticality;
+  readonly cors: CrossOrigin | undefined;
   readonly #rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
@@ -54,6 +56,7 @@ export class RestRoute implements TableEntry {
     this.#fallback = options.fallback;
     this.criticality = options.criticality;
     this.requirement = options.requirement;
+    this.cors = options.cors;
     this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }
 

@@ -1,6 +1,7 @@
 import { pathToRegexp, parse, PathError, type Token } from 'path-to-regexp';
 import { z } from 'zod';
 import { requirementSchema } from '#policies/auth/settings.ts';
+import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
@@ -124,7 +125,9 @@ export const routeSchema = z
     version: notBuilt(),
     deprecated: notBuilt(),
     mirror: notBuilt(),
-    cors: notBuilt(),
+    cors: routeCorsSchema
+      .optional()
+      .describe('Which pages of other origins may read its answers; what is left out is as `cors` says.'),
     compression: notBuilt(),
     headers: notBuilt(),
   })

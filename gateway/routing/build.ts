@@ -6,6 +6,8 @@ import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { open, requirementOf } from '#policies/auth/requirement.ts';
+import { cors } from '#policies/cors/cors.ts';
+import { corsFor } from '#policies/cors/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { OwnRoute } from './own-route.ts';
 import { PathPattern } from './pattern.ts';
@@ -56,6 +58,7 @@ export function buildRoutes(
 
 function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayConfig, origin: string): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
+  const crossOrigin = corsFor(config.cors, settings.cors);
   return new RestRoute({
     name,
     path: settings.path,
@@ -68,6 +71,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
     requirement: requirementOf(settings.auth, config.auth.default),
     criticality: settings.criticality,
+    cors: crossOrigin && cors(crossOrigin),
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

@@ -165,7 +165,6 @@ describe('a key', () => {
     'compression: { minBytes: 1KiB }',
     'graphql: { maxCost: 500 }',
     'graphql: { documents: { mode: open } }',
-    'upstreams: { a: { endpoints: [http://a], weight: 1 } }',
     ...[
       'split',
       'cost',
@@ -177,7 +176,6 @@ describe('a key', () => {
       'version',
       'deprecated',
       'mirror',
-      'cors',
       'compression',
       'headers',
     ].map((key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`),
