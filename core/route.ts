@@ -1,6 +1,7 @@
 import type { Criticality } from './criticality.ts';
 import type { RequestContext } from './context.ts';
 import type { CredentialKind } from './identity.ts';
+import type { ContentCoding } from './reply.ts';
 
 /** The way out of the pipeline that a route leads to. */
 export type Door = 'rest' | 'graphql' | 'page';
@@ -37,4 +38,6 @@ export interface Route {
   readonly criticality?: Criticality | undefined;
   /** In place of what is said for all routes. */
   readonly cors?: CrossOrigin | undefined;
+  /** The same. */
+  readonly coding?: ContentCoding | undefined;
 }

@@ -1,6 +1,7 @@
 import { authenticate, type Verifiers } from '#policies/auth/authenticate.ts';
 import { authorize } from '#policies/auth/authorize.ts';
 import { body } from '#policies/body/body.ts';
+import { compress, compression } from '#policies/compression/compression.ts';
 import { cors, corsOfRoute } from '#policies/cors/cors.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
 import { limitDocument } from '#policies/document-limits/document-limits.ts';
@@ -40,6 +41,11 @@ export function requestStages(
       name: 'cors',
       policy: corsOfRoute(crossOrigin),
       why: 'a preflight ends here; scripts can read later errors only with its headers',
+    },
+    {
+      name: 'compress',
+      policy: compress(compression(config.compression)),
+      why: 'below the route, which may say how; the reply does it on the way out, refusals from here on included',
     },
     { name: 'shed', policy: shed(load), why: 'the first that knows how much the request matters' },
     { name: 'authenticate', policy: authenticate(verifiers), why: 'below preflights, which carry no credentials' },

@@ -6,6 +6,7 @@ import { redisSchema } from '#gateway/redis/settings.ts';
 import { routeSchema } from '#gateway/rest/settings.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
+import { compressionSchema } from '#policies/compression/settings.ts';
 import { corsProblem, corsSchema } from '#policies/cors/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
@@ -46,7 +47,9 @@ export const configSchema = z
     tiers: notBuilt(),
     limits: notBuilt(),
     cache: notBuilt(),
-    compression: notBuilt(),
+    compression: compressionSchema
+      .prefault({})
+      .describe('How answers are compressed for whoever asks for it; `off` leaves all as they are.'),
   })
   .refine(({ listen, admin }) => listen.port === 0 || listen.port !== admin.port, {
     path: ['listen', 'port'],

@@ -1,5 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
+import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement } from '#core/route.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
@@ -23,6 +24,7 @@ export interface RestRouteOptions {
   readonly fallback: Fallback | undefined;
   readonly requirement: Requirement;
   readonly cors: CrossOrigin | undefined;
+  readonly coding: ContentCoding | undefined;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -41,6 +43,7 @@ export class RestRoute implements TableEntry {
   readonly bufferBytes = bufferBytes;
   readonly criticality: Criticality;
   readonly cors: CrossOrigin | undefined;
+  readonly coding: ContentCoding | undefined;
   readonly #rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
@@ -57,6 +60,7 @@ export class RestRoute implements TableEntry {
     this.criticality = options.criticality;
     this.requirement = options.requirement;
     this.cors = options.cors;
+    this.coding = options.coding;
     this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }
 

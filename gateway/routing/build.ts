@@ -6,6 +6,8 @@ import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { open, requirementOf } from '#policies/auth/requirement.ts';
+import { compression } from '#policies/compression/compression.ts';
+import { compressionFor } from '#policies/compression/settings.ts';
 import { cors } from '#policies/cors/cors.ts';
 import { corsFor } from '#policies/cors/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
@@ -59,6 +61,7 @@ export function buildRoutes(
 function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayConfig, origin: string): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   const crossOrigin = corsFor(config.cors, settings.cors);
+  const compressed = compressionFor(config.compression, settings.compression);
   return new RestRoute({
     name,
     path: settings.path,
@@ -72,6 +75,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     requirement: requirementOf(settings.auth, config.auth.default),
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
+    coding: compressed && compression(compressed),
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

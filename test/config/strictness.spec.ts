@@ -162,7 +162,6 @@ describe('a key', () => {
     'tiers: {}',
     'limits: {}',
     'cache: { redis: false }',
-    'compression: { minBytes: 1KiB }',
     'graphql: { maxCost: 500 }',
     'graphql: { documents: { mode: open } }',
     ...[
@@ -176,7 +175,6 @@ describe('a key', () => {
       'version',
       'deprecated',
       'mirror',
-      'compression',
       'headers',
     ].map((key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`),
   ])('of the contract that is not built yet is refused, not ignored: %s', (text) => {
