@@ -9,6 +9,7 @@ import { countTokens } from '#policies/document-limits/tokens.ts';
 import { guard } from '#policies/guard/guard.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { overload, shed } from '#policies/overload/overload.ts';
+import { securityHeaders } from '#policies/security-headers/security-headers.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
 import { balancer } from '#upstreams/layers/balancer.ts';
@@ -34,6 +35,7 @@ export function requestStages(
 ): readonly Stage[] {
   const crossOrigin = cors(config.cors);
   return [
+    { name: 'security-headers', policy: securityHeaders(config.headers), why: 'refusals are answers too' },
     { name: 'overload', policy: overload(load), why: 'refusing costs less than what it refuses' },
     { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
     { name: 'route', policy: routing(routes, crossOrigin), why: 'all that follows depends on it' },

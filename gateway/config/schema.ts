@@ -8,6 +8,7 @@ import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
 import { compressionSchema } from '#policies/compression/settings.ts';
 import { corsProblem, corsSchema } from '#policies/cors/settings.ts';
+import { securityHeadersSchema } from '#policies/security-headers/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 
@@ -37,6 +38,9 @@ export const configSchema = z
       ),
     graphql: graphqlSchema.prefault({}).describe('The GraphQL door.'),
     cors: corsSchema.prefault({}).describe('Which pages of other origins may read answers.'),
+    headers: securityHeadersSchema
+      .prefault({})
+      .describe('What answers tell browsers of security, and what of upstreams they do not tell.'),
     auth: authSchema.prefault({}).describe('Who is asking: issuers of tokens, API keys.'),
     consumers: consumersSchema.describe('Applications that call the gateway, and what is known of them.'),
     telemetry: telemetrySchema.prefault({}).describe('Traces, metrics and logs.'),

@@ -6,6 +6,7 @@ import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import type { Fallback } from './fallback.ts';
+import { headerNames } from './header-names.ts';
 
 /** Bodies up to this size are held, so that they can be sent again; larger ones are streamed. */
 const bufferBytes = 64 * 1024;
@@ -25,6 +26,7 @@ export interface RestRouteOptions {
   readonly requirement: Requirement;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
+  readonly removed: readonly string[];
 }
 
 /** A route that passes requests through to an upstream. */
@@ -44,6 +46,8 @@ export class RestRoute implements TableEntry {
   readonly criticality: Criticality;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
+  /** Headers of the upstream's answers that stay inside. */
+  readonly removes: ((name: string) => boolean) | undefined;
   readonly #rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
@@ -61,6 +65,7 @@ export class RestRoute implements TableEntry {
     this.requirement = options.requirement;
     this.cors = options.cors;
     this.coding = options.coding;
+    this.removes = headerNames(options.removed);
     this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }
 

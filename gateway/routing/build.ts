@@ -76,6 +76,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
+    removed: config.headers.remove,
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

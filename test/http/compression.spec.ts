@@ -199,7 +199,8 @@ describe('What speaks of bytes does not survive their change', () => {
     answering('/headed', validated);
     const [one, other] = [await get('/headed', 'br'), await get('/headed', 'br', { method: 'HEAD' })];
     const head = ({ headers }: Answer) => {
-      const { date, traceparent, 'x-request-id': id, 'transfer-encoding': framing, connection, ...rest } = headers;
+      const rest = { ...headers };
+      for (const name of ['date', 'traceparent', 'x-request-id', 'transfer-encoding', 'connection']) delete rest[name];
       return rest;
     };
     expect(head(other)).toEqual(head(one));
