@@ -1,6 +1,7 @@
 import type { Criticality } from './criticality.ts';
 import type { RequestContext } from './context.ts';
 import type { CredentialKind } from './identity.ts';
+import type { ContentCoding } from './reply.ts';
 
 /** The way out of the pipeline that a route leads to. */
 export type Door = 'rest' | 'graphql' | 'page';
@@ -19,6 +20,9 @@ export interface Requirement {
   readonly rule: ((context: RequestContext) => boolean) | undefined;
 }
 
+/** Says in the reply which pages of other origins may read it, and answers a preflight. */
+export type CrossOrigin = (context: RequestContext) => void;
+
 /** What every policy may know of the route that a request matched. Doors keep what only they need in types of their own. */
 export interface Route {
   /** Unique and bounded by the configuration: the label of logs and metrics. */
@@ -32,4 +36,8 @@ export interface Route {
   readonly bufferBytes: number;
   /** How much its requests matter under load; left out where each operation has a criticality of its own. */
   readonly criticality?: Criticality | undefined;
+  /** In place of what is said for all routes. */
+  readonly cors?: CrossOrigin | undefined;
+  /** The same. */
+  readonly coding?: ContentCoding | undefined;
 }

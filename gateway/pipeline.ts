@@ -2,13 +2,15 @@ import { authenticate, type Verifiers } from '#policies/auth/authenticate.ts';
 import { authorize } from '#policies/auth/authorize.ts';
 import { keepOut, keepOutConsumer } from '#policies/auth/blocked.ts';
 import { body } from '#policies/body/body.ts';
-import { cors } from '#policies/cors/cors.ts';
+import { compress, compression } from '#policies/compression/compression.ts';
+import { cors, corsOfRoute } from '#policies/cors/cors.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
 import { limitDocument } from '#policies/document-limits/document-limits.ts';
 import { countTokens } from '#policies/document-limits/tokens.ts';
 import { guard } from '#policies/guard/guard.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { overload, shed } from '#policies/overload/overload.ts';
+import { securityHeaders } from '#policies/security-headers/security-headers.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
 import { balancer } from '#upstreams/layers/balancer.ts';
@@ -34,14 +36,20 @@ export function requestStages(
 ): readonly Stage[] {
   const crossOrigin = cors(config.cors);
   return [
+    { name: 'security-headers', policy: securityHeaders(config.headers), why: 'refusals are answers too' },
     { name: 'overload', policy: overload(load), why: 'refusing costs less than what it refuses' },
     { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
     { name: 'blocked', policy: keepOut(verifiers.blocked), why: 'whom an operator keeps out costs nothing more' },
     { name: 'route', policy: routing(routes, crossOrigin), why: 'all that follows depends on it' },
     {
       name: 'cors',
-      policy: crossOrigin,
+      policy: corsOfRoute(crossOrigin),
       why: 'a preflight ends here; scripts can read later errors only with its headers',
+    },
+    {
+      name: 'compress',
+      policy: compress(compression(config.compression)),
+      why: 'below the route, which may say how; the reply does it on the way out, refusals from here on included',
     },
     { name: 'shed', policy: shed(load), why: 'the first that knows how much the request matters' },
     { name: 'authenticate', policy: authenticate(verifiers), why: 'below preflights, which carry no credentials' },

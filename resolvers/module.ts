@@ -28,6 +28,15 @@ export interface RouteInput {
   replaces?: string;
   /** What is refused first when not all requests can be served: `sheddable`, then `default`, then `critical`. Default `default`. */
   criticality?: Criticality;
+  /** Which pages of other origins may read its answers; what is left out is as `cors` of the file says. */
+  cors?: {
+    origins?: string[];
+    credentials?: boolean;
+    methods?: string[];
+    allowHeaders?: string[];
+    exposeHeaders?: string[];
+    maxAge?: string;
+  };
 }
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */

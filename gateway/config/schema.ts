@@ -6,7 +6,9 @@ import { redisSchema } from '#gateway/redis/settings.ts';
 import { routeSchema } from '#gateway/rest/settings.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
-import { corsSchema } from '#policies/cors/settings.ts';
+import { compressionSchema } from '#policies/compression/settings.ts';
+import { corsProblem, corsSchema } from '#policies/cors/settings.ts';
+import { securityHeadersSchema } from '#policies/security-headers/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 
@@ -36,6 +38,9 @@ export const configSchema = z
       ),
     graphql: graphqlSchema.prefault({}).describe('The GraphQL door.'),
     cors: corsSchema.prefault({}).describe('Which pages of other origins may read answers.'),
+    headers: securityHeadersSchema
+      .prefault({})
+      .describe('What answers tell browsers of security, and what of upstreams they do not tell.'),
     auth: authSchema.prefault({}).describe('Who is asking: issuers of tokens, API keys.'),
     consumers: consumersSchema.describe('Applications that call the gateway, and what is known of them.'),
     telemetry: telemetrySchema.prefault({}).describe('Traces, metrics and logs.'),
@@ -46,12 +51,26 @@ export const configSchema = z
     tiers: notBuilt(),
     limits: notBuilt(),
     cache: notBuilt(),
-    compression: notBuilt(),
+    compression: compressionSchema
+      .prefault({})
+      .describe('How answers are compressed for whoever asks for it; `off` leaves all as they are.'),
   })
   .refine(({ listen, admin }) => listen.port === 0 || listen.port !== admin.port, {
     path: ['listen', 'port'],
     error: 'is the port of admin too; choose another for one of the two',
     when: ({ value }) => ports.safeParse(value).success,
+  })
+  .superRefine(({ cors, routes }, context) => {
+    for (const [index, route] of routes.entries()) {
+      const message = corsProblem(cors, route.cors);
+      if (message !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: ['routes', index, 'cors', 'credentials'],
+          message,
+          input: route.cors,
+        });
+    }
   });
 
 /** As the program reads it: durations in milliseconds, sizes in bytes, defaults filled in. */

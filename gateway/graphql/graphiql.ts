@@ -1,6 +1,9 @@
 import { hash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { RequestContext } from '#core/context.ts';
 import { firstValue } from '#core/headers.ts';
+import { acceptable } from '#policies/compression/accept-encoding.ts';
 import { chooser, withChooser, type DemoKeys } from './graphiql-consumers.ts';
 
 /** GraphiQL, for browsers that open the path of the API. */
@@ -24,18 +27,25 @@ export class GraphiqlPage {
   }
 
   async reply({ method, headers, reply }: RequestContext): Promise<void> {
-    const { body, etag, policy } = await (this.#page ??= renderPage(this.#examples, this.#demoKeys));
-    const head = { etag, vary: 'Accept', 'cache-control': 'no-cache' };
+    const page = await (this.#page ??= renderPage(this.#examples, this.#demoKeys));
+    const { coding } = acceptable(firstValue(headers['accept-encoding']), codings);
+    // Each coding has bytes of its own, so a validator of its own (RFC 9110 §8.8.3.3).
+    const etag = `"${page.digest}${coding === undefined ? '' : `-${coding}`}"`;
+    // What is compressed once is compressed well, and not again for each who asks.
+    const head = { etag, vary: 'Accept, Accept-Encoding', 'cache-control': 'no-cache, no-transform' };
     if (firstValue(headers['if-none-match']) === etag) {
       reply.head(304, head);
       reply.end();
       return;
     }
+    const body = coding === undefined ? page.body : await (page.coded[coding] ??= compressors[coding](page.body));
+    if (reply.finished) return;
     reply.head(200, {
       ...head,
       'content-type': 'text/html; charset=utf-8',
       'content-length': String(body.length),
-      'content-security-policy': policy,
+      ...(coding !== undefined && { 'content-encoding': coding }),
+      'content-security-policy': page.policy,
       'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
     });
@@ -43,9 +53,21 @@ export class GraphiqlPage {
   }
 }
 
+const codings = ['br', 'gzip'] as const;
+
+type Coding = (typeof codings)[number];
+
+const brotli = promisify(brotliCompress);
+const compressors: Readonly<Record<Coding, (body: Buffer) => Promise<Buffer>>> = {
+  br: (body) => brotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
+  gzip: promisify(gzip),
+};
+
 interface Page {
   readonly body: Buffer;
-  readonly etag: string;
+  /** The same compressed, made when first asked for. */
+  readonly coded: Partial<Record<Coding, Promise<Buffer>>>;
+  readonly digest: string;
   readonly policy: string;
 }
 
@@ -58,7 +80,12 @@ async function renderPage(examples: readonly string[], demoKeys: DemoKeys | unde
     ...(defaultQuery !== undefined && { defaultQuery, defaultTabs: examples.map((query) => ({ query })) }),
   });
   const html = demoKeys ? withChooser(page, chooser(demoKeys)) : page;
-  return { body: Buffer.from(html), etag: `"${hash('sha256', html, 'base64url')}"`, policy: securityPolicy(html) };
+  return {
+    body: Buffer.from(html),
+    coded: {},
+    digest: hash('sha256', html, 'base64url'),
+    policy: securityPolicy(html),
+  };
 }
 
 /**

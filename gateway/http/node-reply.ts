@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Headers } from '#core/headers.ts';
-import type { Reply } from '#core/reply.ts';
+import type { ContentCoding, ContentEncoder, Reply } from '#core/reply.ts';
 import { keptWaiting } from './expectation.ts';
 import type { PaceSettings } from './pace.ts';
 
@@ -17,18 +17,30 @@ export interface Connection {
 /** Bytes of a body up to which copying it is cheaper than handing it over. */
 const maxJoined = 16 * 1024;
 
+/** Bytes of a content up to which coding it at once costs less than to hand it to another thread and wait. */
+const maxWhole = 16 * 1024;
+
+/** What an encoder holds back goes out after this, if no more comes: a client may wait for just that. */
+const flushAfterMs = 20;
+
 /** What a timer of Node's can count. */
 const maxTimerMs = 2 ** 31 - 1;
 
-/** The reply port over node:http. One object a request; nothing is buffered here. */
+/** The reply port over node:http. One object a request; nothing is buffered here but what an encoder holds. */
 export class NodeReply implements Reply {
   readonly headers: Headers = {};
   sent: Headers | undefined;
+  coding: ContentCoding | undefined;
   readonly #response: ServerResponse;
   readonly #connection: Connection;
   #bytes = 0;
   #endless = false;
   #watched = false;
+  #ended = false;
+  /** What the content is coded by, and once it comes in pieces what they go through. */
+  #encoder: ContentEncoder | undefined;
+  #pieces: ReturnType<ContentEncoder['open']> | undefined;
+  #flushing: NodeJS.Timeout | undefined;
   /** Runs while the client has something to read. */
   #unread: NodeJS.Timeout | undefined;
 
@@ -42,7 +54,7 @@ export class NodeReply implements Reply {
   }
 
   get finished(): boolean {
-    return this.#response.writableEnded || this.#response.destroyed;
+    return this.#ended || this.#response.writableEnded || this.#response.destroyed;
   }
 
   get status(): number {
@@ -82,24 +94,72 @@ export class NodeReply implements Reply {
     const type = headers['content-type'];
     this.#endless = typeof type === 'string' && type.startsWith('text/event-stream');
     this.sent = headers;
+    this.#encoder = this.coding?.(this.#response.req, status, headers);
     this.#response.writeHead(status, headers as Record<string, string | string[]>);
   }
 
   write(chunk: Uint8Array | string): boolean {
     if (this.finished) return true;
+    return this.#encoder ? this.#encode(this.#encoder, chunk) : this.#send(chunk);
+  }
+
+  #send(chunk: Uint8Array | string): boolean {
     this.#bytes += chunk.length;
     if (this.#response.write(chunk)) return true;
     this.#stall();
     return false;
   }
 
+  #encode(encoder: ContentEncoder, chunk: Uint8Array | string): boolean {
+    const pieces = (this.#pieces ??= this.#openPieces(encoder));
+    const more = pieces.write(chunk);
+    if (encoder.flushEach) pieces.flush();
+    else this.#flushing ??= setTimeout(flush, flushAfterMs, this);
+    return more;
+  }
+
+  flush(): void {
+    this.#flushing = undefined;
+    if (!this.#ended) this.#pieces?.flush();
+  }
+
+  #openPieces(encoder: ContentEncoder): ReturnType<ContentEncoder['open']> {
+    const response = this.#response;
+    const pieces = encoder.open();
+    pieces.on('data', (bytes: Buffer) => {
+      if (this.#send(bytes)) return;
+      pieces.pause();
+      response.once('drain', () => pieces.resume());
+    });
+    pieces.once('end', () => this.#finish());
+    pieces.once('error', () => this.destroy());
+    // Whoever has gone, or has everything, leaves nothing behind.
+    response.once('close', () => {
+      clearTimeout(this.#flushing);
+      pieces.destroy();
+    });
+    return pieces;
+  }
+
   onDrain(listener: () => void): void {
-    this.#response.once('drain', listener);
+    (this.#pieces ?? this.#response).once('drain', listener);
   }
 
   end(chunk?: Uint8Array | string, trailers?: Headers): void {
     if (this.finished) return;
+    this.#ended = true;
     if (trailers) this.#response.addTrailers(trailers);
+    if (!this.#encoder) {
+      this.#finish(chunk);
+    } else if (!this.#pieces && (chunk?.length ?? 0) <= maxWhole) {
+      this.#finish(this.#encoder.whole(chunk ?? ''));
+    } else {
+      (this.#pieces ??= this.#openPieces(this.#encoder)).end(chunk);
+    }
+  }
+
+  /** The last bytes as they go out. */
+  #finish(chunk?: Uint8Array | string): void {
     if (chunk === undefined) {
       this.#response.end();
     } else {
@@ -145,4 +205,8 @@ export class NodeReply implements Reply {
       socket.resetAndDestroy();
     else this.#response.destroy();
   }
+}
+
+function flush(reply: NodeReply): void {
+  reply.flush();
 }

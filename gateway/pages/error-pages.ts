@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { Router } from 'express';
 import { errorCodes, errorRow, type ErrorCode } from '#core/errors.ts';
 
@@ -15,6 +16,10 @@ export const errorPaths = ['/docs/errors', '/docs/errors/:code'] as const;
 /** What the `type` of every problem opens: meaning, whether to retry, what to do. */
 export function errorPages(): Router {
   const pages = Router();
+  pages.use('/docs/errors', (_request, response, next) => {
+    response.set({ 'content-security-policy': securityPolicy, 'referrer-policy': 'no-referrer' });
+    next();
+  });
   pages.get('/docs/errors', (_request, response) => {
     const rows = errorCodes.map(
       (code) => `<li><a href="/docs/errors/${code}"><code>${code}</code></a> ${errorRow(code).title}</li>`,
@@ -56,10 +61,23 @@ function prose(sentence: string): string {
   return sentence.replaceAll('<', '&lt;').replaceAll(/`([^`]+)`/g, '<code>$1</code>');
 }
 
+const style =
+  'body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1a2b3c}' +
+  'code{background:#eef3f7;padding:.1em .3em}a{color:#0b62a4}';
+
+/** Nothing but the page's own style, by its hash (CSP3 §6.7.2). */
+const securityPolicy = [
+  "default-src 'none'",
+  `style-src 'sha256-${hash('sha256', style, 'base64')}'`,
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title} · Weir</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1a2b3c}code{background:#eef3f7;padding:.1em .3em}a{color:#0b62a4}</style>
+<style>${style}</style>
 </head><body>${body}</body></html>
 `;
 }

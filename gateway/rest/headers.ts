@@ -2,6 +2,7 @@ import type { RequestContext } from '#core/context.ts';
 import { connectionTokens, hopByHop, type Headers } from '#core/headers.ts';
 import { appendVia } from '#upstreams/forwarding.ts';
 import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
+import { RestRoute } from './route.ts';
 
 /** Made anew from what the gateway itself knows. */
 const ours: ReadonlySet<string> = new Set([
@@ -70,11 +71,13 @@ export function responseHeaders(context: RequestContext, received: Headers): Hea
   return headers;
 }
 
-export function endToEnd({ decidesCors }: RequestContext, received: Headers): Headers {
+export function endToEnd({ decidesCors, route }: RequestContext, received: Headers): Headers {
+  const removes = route instanceof RestRoute ? route.removes : undefined;
   const named = connectionTokens(received.connection);
   const headers: Headers = {};
   for (const name in received) {
     if (hopByHop.has(name) || inside.has(name) || name.startsWith('x-weir-')) continue;
+    if (removes?.(name) === true) continue;
     if (decidesCors && name.startsWith('access-control-')) continue;
     if (named.length > 0 && named.includes(name)) continue;
     headers[name] = received[name];

@@ -1,10 +1,12 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
-import type { Requirement } from '#core/route.ts';
+import type { ContentCoding } from '#core/reply.ts';
+import type { CrossOrigin, Requirement } from '#core/route.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import type { Fallback } from './fallback.ts';
+import { headerNames } from './header-names.ts';
 
 /** Bodies up to this size are held, so that they can be sent again; larger ones are streamed. */
 const bufferBytes = 64 * 1024;
@@ -22,6 +24,9 @@ export interface RestRouteOptions {
   readonly criticality: Criticality;
   readonly fallback: Fallback | undefined;
   readonly requirement: Requirement;
+  readonly cors: CrossOrigin | undefined;
+  readonly coding: ContentCoding | undefined;
+  readonly removed: readonly string[];
 }
 
 /** A route that passes requests through to an upstream. */
@@ -39,6 +44,10 @@ export class RestRoute implements TableEntry {
   readonly requirement: Requirement;
   readonly bufferBytes = bufferBytes;
   readonly criticality: Criticality;
+  readonly cors: CrossOrigin | undefined;
+  readonly coding: ContentCoding | undefined;
+  /** Headers of the upstream's answers that stay inside. */
+  readonly removes: ((name: string) => boolean) | undefined;
   readonly #rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
@@ -54,6 +63,9 @@ export class RestRoute implements TableEntry {
     this.#fallback = options.fallback;
     this.criticality = options.criticality;
     this.requirement = options.requirement;
+    this.cors = options.cors;
+    this.coding = options.coding;
+    this.removes = headerNames(options.removed);
     this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }
 

@@ -1,6 +1,8 @@
 import { pathToRegexp, parse, PathError, type Token } from 'path-to-regexp';
 import { z } from 'zod';
 import { requirementSchema } from '#policies/auth/settings.ts';
+import { routeCompressionSchema } from '#policies/compression/settings.ts';
+import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
@@ -124,8 +126,15 @@ export const routeSchema = z
     version: notBuilt(),
     deprecated: notBuilt(),
     mirror: notBuilt(),
-    cors: notBuilt(),
-    compression: notBuilt(),
+    cors: routeCorsSchema
+      .optional()
+      .describe('Which pages of other origins may read its answers; what is left out is as `cors` says.'),
+    compression: routeCompressionSchema
+      .optional()
+      .describe(
+        'How its answers are compressed; what is left out is as `compression` says. Write `off` where answers hold a secret ' +
+          'beside what the request says: their length would give it away (BREACH). Off, too, keeps strong `ETag`s, for clients that send `If-Match`.',
+      ),
     headers: notBuilt(),
   })
   .refine((route) => route.rewrite === undefined || rewriteProblem(route.path, route.rewrite) === undefined, {

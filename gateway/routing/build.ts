@@ -6,6 +6,10 @@ import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { open, requirementOf } from '#policies/auth/requirement.ts';
+import { compression } from '#policies/compression/compression.ts';
+import { compressionFor } from '#policies/compression/settings.ts';
+import { cors } from '#policies/cors/cors.ts';
+import { corsFor } from '#policies/cors/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { OwnRoute } from './own-route.ts';
 import { PathPattern } from './pattern.ts';
@@ -56,6 +60,8 @@ export function buildRoutes(
 
 function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayConfig, origin: string): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
+  const crossOrigin = corsFor(config.cors, settings.cors);
+  const compressed = compressionFor(config.compression, settings.compression);
   return new RestRoute({
     name,
     path: settings.path,
@@ -68,6 +74,9 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
     requirement: requirementOf(settings.auth, config.auth.default),
     criticality: settings.criticality,
+    cors: crossOrigin && cors(crossOrigin),
+    coding: compressed && compression(compressed),
+    removed: config.headers.remove,
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

@@ -1,13 +1,17 @@
 import type { RequestContext } from '#core/context.ts';
 import { firstValue, type Headers } from '#core/headers.ts';
+import type { CrossOrigin } from '#core/route.ts';
+import { originMatcher } from './origins.ts';
 import type { CorsSettings } from './settings.ts';
+
+const off: CrossOrigin = () => undefined;
 
 /**
  * CORS as the Fetch standard says (§3.2). An origin is never reflected unless it is listed. A request without `Origin`, or
  * from another one, is served as if CORS did not exist: what keeps it from scripts is the missing header.
  */
-export function cors(settings: CorsSettings): (context: RequestContext) => void {
-  if (settings.origins.length === 0) return () => undefined;
+export function cors(settings: CorsSettings): CrossOrigin {
+  if (settings.origins.length === 0) return off;
   const any = settings.origins.includes('*');
   const allowed = originMatcher(settings.origins);
   const expose = settings.exposeHeaders.join(', ');
@@ -33,29 +37,22 @@ export function cors(settings: CorsSettings): (context: RequestContext) => void 
       'access-control-max-age': maxAge,
     };
     const asked = context.headers['access-control-request-headers'];
-    if (allowHeaders !== '') answer['access-control-allow-headers'] = allowHeaders;
-    else if (asked !== undefined) answer['access-control-allow-headers'] = asked;
+    if (allowHeaders !== '') {
+      answer['access-control-allow-headers'] = allowHeaders;
+    } else if (asked !== undefined) {
+      answer['access-control-allow-headers'] = asked;
+      answer.vary = 'Access-Control-Request-Headers';
+    }
     context.reply.head(204, answer);
     context.reply.end();
   };
 }
 
+/** The stage: what the route says of CORS, or what is said for all. */
+export function corsOfRoute(general: CrossOrigin): CrossOrigin {
+  return (context) => (context.route?.cors ?? general)(context);
+}
+
 function isPreflight(context: RequestContext): boolean {
   return context.method === 'OPTIONS' && context.headers['access-control-request-method'] !== undefined;
-}
-
-/** Origins are compared as text; one that ends in `:*` takes any port, and none. */
-function originMatcher(origins: readonly string[]): (origin: string) => boolean {
-  const exact = new Set(origins);
-  const anyPort = new Set(origins.filter((origin) => origin.endsWith(':*')).map((origin) => origin.slice(0, -2)));
-  return (origin) => {
-    if (exact.has(origin) || anyPort.has(origin)) return true;
-    const colon = origin.lastIndexOf(':');
-    return anyPort.has(origin.slice(0, colon)) && isPort(origin.slice(colon + 1));
-  };
-}
-
-function isPort(text: string): boolean {
-  const port = Number(text);
-  return text !== '' && Number.isInteger(port) && port > 0 && port < 65_536;
 }

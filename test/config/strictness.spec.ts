@@ -162,10 +162,8 @@ describe('a key', () => {
     'tiers: {}',
     'limits: {}',
     'cache: { redis: false }',
-    'compression: { minBytes: 1KiB }',
     'graphql: { maxCost: 500 }',
     'graphql: { documents: { mode: open } }',
-    'upstreams: { a: { endpoints: [http://a], weight: 1 } }',
     ...[
       'split',
       'cost',
@@ -177,8 +175,6 @@ describe('a key', () => {
       'version',
       'deprecated',
       'mirror',
-      'cors',
-      'compression',
       'headers',
     ].map((key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`),
   ])('of the contract that is not built yet is refused, not ignored: %s', (text) => {

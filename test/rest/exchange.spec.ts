@@ -217,7 +217,12 @@ describe.each([
         'Server: Apache/1\r\nX-Powered-By: PHP\r\nX-Weir-Tier: pro\r\nVia: 1.1 inner\r\nX-Kept: 1\r\nContent-Length: 0\r\n\r\n',
     );
     const { date, connection, 'x-request-id': id, traceparent, ...headers } = answer.headers;
-    expect(headers).toEqual({ 'x-kept': '1', via: '1.1 inner, 1.1 weir', 'content-length': '0' });
+    expect(headers).toEqual({
+      'x-kept': '1',
+      via: '1.1 inner, 1.1 weir',
+      'x-content-type-options': 'nosniff',
+      'content-length': '0',
+    });
     expect([date, connection, id, traceparent].every((value) => value !== undefined)).toBe(true);
   });
 
