@@ -8,9 +8,11 @@ import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
+import { TrustedDocuments, trustDocuments } from './graphql/documents/trusted.ts';
+import { withIncrementalDelivery } from './graphql/schema.ts';
 import { readTls } from './http/tls.ts';
 import { placePolicies } from './module-policies.ts';
-import { requestStages, upstreamLayers } from './pipeline.ts';
+import { documentPhases, requestStages, upstreamLayers } from './pipeline.ts';
 import type { Stage } from './stage.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
@@ -25,6 +27,7 @@ export interface Assembly {
   readonly tls: SecureContextOptions | undefined;
   /** Missing where no module brings SDL. */
   readonly execution: Execution | undefined;
+  readonly trusted: TrustedDocuments;
   readonly routes: GatewayRoutes;
   readonly stages: readonly Stage[];
   /** Gives the upstreams that were running before their settings of this project. To be called once, when it takes over. */
@@ -53,6 +56,12 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
   // Modules may bring nothing but REST.
   const graphql = modules.some(({ documents }) => documents.length > 0);
   const execution = graphql ? (running?.execution ?? createExecution(modules, upstreams)) : undefined;
+  const trusted = execution
+    ? trustDocuments(
+        { schema: withIncrementalDelivery(execution.schema), execution, settings: config.graphql },
+        documentPhases,
+      )
+    : new TrustedDocuments(new Map());
   const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]));
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
@@ -70,6 +79,7 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     auth,
     tls: listenerTls(project),
     execution,
+    trusted,
     routes,
     stages: placed.stages,
     takeOver: () => settle.forEach((apply) => apply()),

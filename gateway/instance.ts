@@ -95,6 +95,8 @@ export class Instance {
         settings: config.graphql,
         phases: documentPhases,
         execution,
+        trusted: this.#assembly.trusted,
+        store: this.#store,
         clock: systemClock,
         log,
         meter,
@@ -153,7 +155,7 @@ export class Instance {
   #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
     next.takeOver();
-    this.#graphql?.configure(project.loaded.config.graphql);
+    this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
     this.#project = project;
     this.#assembly = next;
     this.operations.settle();

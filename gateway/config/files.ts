@@ -16,7 +16,7 @@ export function locateFiles(root: ConfigNode): Located {
   );
   const listen = ['cert', 'key', 'clientCa', 'crl'].map((key) => ['listen', 'tls', key]);
   const problems: Problem[] = [];
-  const located = [['modules'], ['telemetry', 'audit'], ...listen, ...tls].reduce(
+  const located = [['modules'], ['telemetry', 'audit'], ['graphql', 'documents', 'path'], ...listen, ...tls].reduce(
     (tree: ConfigNode, path: ConfigPath) => {
       const node = nodeAt(root, path);
       if (typeof node?.content !== 'string' || node.content === '') return tree;
@@ -24,11 +24,18 @@ export function locateFiles(root: ConfigNode): Located {
       // The audit log is made where it is not there; its folder is not.
       const made = path[0] === 'telemetry';
       const wanted = path[0] === 'modules' ? 'folder' : 'file';
-      const reason = made ? missing(dirname(absolute), 'folder') : missing(absolute, wanted);
+      const either = path[0] === 'graphql';
+      const reason = either
+        ? missing(absolute, 'file or folder')
+        : made
+          ? missing(dirname(absolute), 'folder')
+          : missing(absolute, wanted);
       if (reason)
         problems.push(
           problemAt(root, path, {
-            message: made ? `names a file in a folder that ${reason}` : `names a ${wanted} that ${reason}`,
+            message: made
+              ? `names a file in a folder that ${reason}`
+              : `names a ${either ? 'file or folder' : wanted} that ${reason}`,
             fix: `correct the path; it starts at the folder of ${node.origin.file}`,
           }),
         );
@@ -39,9 +46,10 @@ export function locateFiles(root: ConfigNode): Located {
   return { root: located, problems };
 }
 
-function missing(path: string, wanted: 'folder' | 'file'): string | undefined {
+function missing(path: string, wanted: 'folder' | 'file' | 'file or folder'): string | undefined {
   try {
-    return statSync(path).isDirectory() === (wanted === 'folder') ? undefined : `is no ${wanted}`;
+    const folder = statSync(path).isDirectory();
+    return wanted === 'file or folder' || folder === (wanted === 'folder') ? undefined : `is no ${wanted}`;
   } catch (error) {
     return fileReason(error);
   }

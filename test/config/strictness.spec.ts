@@ -164,7 +164,6 @@ describe('a key', () => {
     'cache: { redis: false }',
     'compression: { minBytes: 1KiB }',
     'graphql: { maxCost: 500 }',
-    'graphql: { documents: { mode: open } }',
     'upstreams: { a: { endpoints: [http://a], weight: 1 } }',
     ...[
       'split',
