@@ -8,9 +8,12 @@ import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
+import { describeRoutes } from './contract/contract.ts';
+import { readDocuments, type UpstreamDocuments } from './contract/documents.ts';
 import { TrustedDocuments, trustDocuments } from './graphql/documents/trusted.ts';
 import { withIncrementalDelivery } from './graphql/schema.ts';
 import { readTls } from './http/tls.ts';
+import { sentContract, type SentContract } from './pages/contract-pages.ts';
 import { placePolicies } from './module-policies.ts';
 import { documentPhases, requestStages, upstreamLayers } from './pipeline.ts';
 import type { Stage } from './stage.ts';
@@ -29,6 +32,9 @@ export interface Assembly {
   readonly execution: Execution | undefined;
   readonly trusted: TrustedDocuments;
   readonly routes: GatewayRoutes;
+  readonly documents: UpstreamDocuments;
+  /** The OpenAPI document of the REST routes; undefined where it is not served. */
+  readonly contract: SentContract | undefined;
   readonly stages: readonly Stage[];
   /** Gives the upstreams that were running before their settings of this project. To be called once, when it takes over. */
   readonly takeOver: () => void;
@@ -62,6 +68,7 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
         documentPhases,
       )
     : new TrustedDocuments(new Map());
+  const documents = readDocuments(config, modules);
   const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]));
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
@@ -81,6 +88,10 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     execution,
     trusted,
     routes,
+    documents,
+    contract: config.docs.enabled
+      ? sentContract(config.docs.title, describeRoutes(config, routes, documents))
+      : undefined,
     stages: placed.stages,
     takeOver: () => settle.forEach((apply) => apply()),
   };

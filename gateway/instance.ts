@@ -14,7 +14,7 @@ import type { DemoKey } from './graphql/graphiql-consumers.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { HttpHost } from './http/host.ts';
 import { Pipeline } from './http/pipeline.ts';
-import { errorPages } from './pages/error-pages.ts';
+import { pages } from './pages/pages.ts';
 import type { Project } from './project.ts';
 import { documentPhases } from './pipeline.ts';
 import { ProcessControl } from './control/process-control.ts';
@@ -117,7 +117,7 @@ export class Instance {
         startServerSpan: (request) => telemetry.startServerSpan(request),
       },
       load: this.#load,
-      pages: errorPages(),
+      pages: pages(() => this.#assembly.contract),
       log,
       telemetry,
       begun: (context) => this.telemetry.begun(context),

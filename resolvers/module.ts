@@ -28,6 +28,8 @@ export interface RouteInput {
   replaces?: string;
   /** What is refused first when not all requests can be served: `sheddable`, then `default`, then `critical`. Default `default`. */
   criticality?: Criticality;
+  /** Stands in `/openapi.json`. Default true. */
+  documented?: boolean;
 }
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */

@@ -22,6 +22,7 @@ export interface RestRouteOptions {
   readonly criticality: Criticality;
   readonly fallback: Fallback | undefined;
   readonly requirement: Requirement;
+  readonly documented: boolean;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -39,7 +40,9 @@ export class RestRoute implements TableEntry {
   readonly requirement: Requirement;
   readonly bufferBytes = bufferBytes;
   readonly criticality: Criticality;
-  readonly #rewrite: PathPattern | undefined;
+  /** It stands in the OpenAPI document. */
+  readonly documented: boolean;
+  readonly rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
   constructor(options: RestRouteOptions) {
@@ -54,7 +57,8 @@ export class RestRoute implements TableEntry {
     this.#fallback = options.fallback;
     this.criticality = options.criticality;
     this.requirement = options.requirement;
-    this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
+    this.documented = options.documented;
+    this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }
 
   /** What stands in for an answer to this method; undefined where nothing does. */
@@ -64,8 +68,8 @@ export class RestRoute implements TableEntry {
 
   /** The target as the upstream gets it. Made from the raw path, so that what was encoded stays encoded. */
   targetOf(context: RequestContext): string {
-    if (!this.#rewrite) return context.target;
-    let path = this.#rewrite.render(context.pathParts);
+    if (!this.rewrite) return context.target;
+    let path = this.rewrite.render(context.pathParts);
     if (context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/')) path += '/';
     return path + context.target.slice(context.path.length);
   }
