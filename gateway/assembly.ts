@@ -8,9 +8,14 @@ import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
+import { describeRoutes } from './contract/contract.ts';
+import { readDocuments, type UpstreamDocuments } from './contract/documents.ts';
+import { TrustedDocuments, trustDocuments } from './graphql/documents/trusted.ts';
+import { withIncrementalDelivery } from './graphql/schema.ts';
 import { readTls } from './http/tls.ts';
+import { sentContract, type SentContract } from './pages/contract-pages.ts';
 import { placePolicies } from './module-policies.ts';
-import { requestStages, upstreamLayers } from './pipeline.ts';
+import { documentPhases, requestStages, upstreamLayers } from './pipeline.ts';
 import type { Stage } from './stage.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
@@ -25,7 +30,11 @@ export interface Assembly {
   readonly tls: SecureContextOptions | undefined;
   /** Missing where no module brings SDL. */
   readonly execution: Execution | undefined;
+  readonly trusted: TrustedDocuments;
   readonly routes: GatewayRoutes;
+  readonly documents: UpstreamDocuments;
+  /** The OpenAPI document of the REST routes; undefined where it is not served. */
+  readonly contract: SentContract | undefined;
   readonly stages: readonly Stage[];
   /** Gives the upstreams that were running before their settings of this project. To be called once, when it takes over. */
   readonly takeOver: () => void;
@@ -53,6 +62,13 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
   // Modules may bring nothing but REST.
   const graphql = modules.some(({ documents }) => documents.length > 0);
   const execution = graphql ? (running?.execution ?? createExecution(modules, upstreams)) : undefined;
+  const trusted = execution
+    ? trustDocuments(
+        { schema: withIncrementalDelivery(execution.schema), execution, settings: config.graphql },
+        documentPhases,
+      )
+    : new TrustedDocuments(new Map());
+  const documents = readDocuments(config, modules);
   const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]));
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
@@ -70,7 +86,12 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     auth,
     tls: listenerTls(project),
     execution,
+    trusted,
     routes,
+    documents,
+    contract: config.docs.enabled
+      ? sentContract(config.docs.title, describeRoutes(config, routes, documents))
+      : undefined,
     stages: placed.stages,
     takeOver: () => settle.forEach((apply) => apply()),
   };

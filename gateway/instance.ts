@@ -14,7 +14,7 @@ import type { DemoKey } from './graphql/graphiql-consumers.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { HttpHost } from './http/host.ts';
 import { Pipeline } from './http/pipeline.ts';
-import { errorPages } from './pages/error-pages.ts';
+import { pages } from './pages/pages.ts';
 import type { Project } from './project.ts';
 import { documentPhases } from './pipeline.ts';
 import { ProcessControl } from './control/process-control.ts';
@@ -101,6 +101,8 @@ export class Instance {
         settings: config.graphql,
         phases: documentPhases,
         execution,
+        trusted: this.#assembly.trusted,
+        store: this.store,
         clock: systemClock,
         log,
         meter,
@@ -121,7 +123,7 @@ export class Instance {
         startServerSpan: (request) => telemetry.startServerSpan(request),
       },
       load: this.#load,
-      pages: errorPages(),
+      pages: pages(() => this.#assembly.contract),
       log,
       telemetry,
       begun: (context) => this.telemetry.begun(context),
@@ -159,7 +161,7 @@ export class Instance {
   #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
     next.takeOver();
-    this.#graphql?.configure(project.loaded.config.graphql);
+    this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
     this.#project = project;
     this.#assembly = next;
     this.operations.settle();

@@ -37,6 +37,8 @@ export interface RouteInput {
     exposeHeaders?: string[];
     maxAge?: string;
   };
+  /** Stands in `/openapi.json`. Default true. */
+  documented?: boolean;
 }
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */

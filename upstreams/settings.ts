@@ -175,6 +175,13 @@ export const upstreamSchema = z
       })
       .optional()
       .describe('For https endpoints.'),
+    openapi: z
+      .string()
+      .optional()
+      .describe(
+        "The service's OpenAPI document, 3.0 or 3.1, YAML or JSON: what `/openapi.json` says of its routes, and `validate` " +
+          'holds them to. Modules name theirs in code.',
+      ),
     weight: price()
       .prefault(1)
       .describe('Price of one call, in which limits of unit `cost` are counted; 0.25 and 0 are prices too.'),

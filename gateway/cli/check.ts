@@ -4,6 +4,7 @@ import { formatProblem } from '#schema/problem.ts';
 import { inspect } from '#gateway/assembly.ts';
 import type { LoadedConfig } from '#gateway/config/load.ts';
 import { methodsWithoutFallback } from '#gateway/rest/fallback-settings.ts';
+import { contractDrift } from '#gateway/contract/drift.ts';
 import { openProject } from '#gateway/project.ts';
 import { compareWith } from './against.ts';
 import type { Arguments } from './arguments.ts';
@@ -23,10 +24,11 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   const project = await openProject(args);
   const { loaded, modules, modulesDir } = project;
   // Put together as it would be to run, which throws for whatever does not fit; nothing is connected.
-  const { execution, routes, upstreams } = inspect(project);
+  const { documents, execution, routes, upstreams } = inspect(project);
   const found: Findings[] = [
     { errors: [], warnings: halfFallbacks(loaded) },
     { errors: [], warnings: unmetAuth(loaded) },
+    { errors: contractDrift(routes, documents), warnings: [] },
     { errors: [], warnings: execution ? [] : idleObjectives(loaded) },
     // For production that nobody asks for its health is an error.
     args.production

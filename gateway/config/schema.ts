@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { contractSchema } from '#gateway/contract/settings.ts';
 import { graphqlSchema } from '#gateway/graphql/settings.ts';
 import { adminSchema, listenSchema } from '#gateway/http/settings.ts';
 import { objectivesSchema } from '#gateway/monitoring/settings.ts';
@@ -37,6 +38,7 @@ export const configSchema = z
           'cannot be told apart are an error unless one `replaces` the other.',
       ),
     graphql: graphqlSchema.prefault({}).describe('The GraphQL door.'),
+    docs: contractSchema.prefault({}).describe('The OpenAPI document of the REST routes, and its page.'),
     cors: corsSchema.prefault({}).describe('Which pages of other origins may read answers.'),
     headers: securityHeadersSchema
       .prefault({})

@@ -6,6 +6,7 @@ import { toWeirError, WeirError } from '#core/errors.ts';
 import { firstValue } from '#core/headers.ts';
 import type { Logger } from '#core/log.ts';
 import type { Meter } from '#core/meter.ts';
+import type { SharedStore } from '#core/shared-store.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { Execution } from '#resolvers/execution.ts';
 import { replyWithError } from '../http/error-reply.ts';
@@ -13,12 +14,15 @@ import type { AuditLog } from '../telemetry/audit-log.ts';
 import type { RefusalLog } from '../telemetry/refusal-log.ts';
 import { readAccept } from './accept.ts';
 import { readContentType } from './content-type.ts';
+import { Documents } from './documents/documents.ts';
+import type { TrustedDocuments } from './documents/trusted.ts';
 import { ErrorFormat } from './error-format.ts';
 import type { DemoKeys } from './graphiql-consumers.ts';
 import { GraphiqlPage } from './graphiql.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { OperationLog } from './operation-log.ts';
 import { Operations } from './operations.ts';
+import { Preparer } from './prepare.ts';
 import { withIncrementalDelivery } from './schema.ts';
 import type { GraphqlSettings } from './settings.ts';
 import type { DocumentPhase } from './phases.ts';
@@ -32,6 +36,9 @@ export interface GraphqlDoorOptions {
   /** What every document passes before it is executed, in order. */
   readonly phases: readonly DocumentPhase[];
   readonly execution: Execution;
+  readonly trusted: TrustedDocuments;
+  /** Where instances share what clients register; undefined where each is on its own. */
+  readonly store: SharedStore | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly meter: Meter;
@@ -53,7 +60,7 @@ export interface GraphqlDoor {
   /** Takes over a connection that asks for a WebSocket. */
   upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void;
   /** Goes on under other settings, with the connections and subscriptions it has. */
-  configure(settings: GraphqlSettings): void;
+  configure(settings: GraphqlSettings, trusted: TrustedDocuments): void;
   /** Completes subscriptions and closes WebSockets (1001), and takes no more of them. */
   close(): Promise<void>;
 }
@@ -78,7 +85,10 @@ class Door implements GraphqlDoor {
     const operationLog = new OperationLog(log, clock, refusals, options.audit);
     const schema = withIncrementalDelivery(execution.schema);
     const settings = { ...first };
-    const operations = new Operations({ schema, execution, settings, phases, errors, clock, meter, load });
+    const preparer = new Preparer(phases, { schema, execution, settings });
+    const { trusted, store } = options;
+    const documents = new Documents({ settings, preparer, trusted, store, clock, log, meter });
+    const operations = new Operations({ schema, execution, settings, documents, errors, clock, meter, load });
     this.#log = log;
     this.#settings = settings;
     this.#operations = operations;
@@ -89,11 +99,11 @@ class Door implements GraphqlDoor {
     this.#graphiql = new GraphiqlPage(examples, options.demoKeys);
   }
 
-  configure(settings: GraphqlSettings): void {
+  configure(settings: GraphqlSettings, trusted: TrustedDocuments): void {
     const { path, maxBatch } = this.#settings;
     Object.assign(this.#settings, settings);
     // What documents were prepared to was decided by the limits of before.
-    this.#operations.forget();
+    this.#operations.configure(trusted);
     // The two settings that Yoga keeps to itself.
     if (path !== settings.path || maxBatch !== settings.maxBatch) this.#yoga = this.#openYogaLane();
   }

@@ -4,7 +4,7 @@ import type { Meter } from '#core/meter.ts';
 import type { Execution } from '#resolvers/execution.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { ErrorFormat } from './error-format.ts';
-import type { DocumentPhase } from './phases.ts';
+import type { Documents } from './documents/documents.ts';
 import type { GraphqlSettings } from './settings.ts';
 
 /** What operations of every kind are executed with. */
@@ -13,8 +13,7 @@ export interface Engine {
   readonly schema: GraphQLSchema;
   readonly execution: Execution;
   readonly settings: GraphqlSettings;
-  /** What every document passes before it is executed, in order. */
-  readonly phases: readonly DocumentPhase[];
+  readonly documents: Documents;
   readonly errors: ErrorFormat;
   readonly clock: Clock;
   readonly meter: Meter;

@@ -10,16 +10,17 @@ import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';
 import type { IncrementalFormat } from './accept.ts';
+import type { Documents } from './documents/documents.ts';
 import { denial } from '#policies/auth/field-guard.ts';
 import { enforceDeadline } from './cancellation.ts';
 import type { Engine } from './engine.ts';
 import { executeAs, partsOf, type PartedResult } from './incremental.ts';
 import { OperationRecords, type OperationOutcome, type OperationRecord } from './operation-record.ts';
 import { peek, type GraphqlParameters } from './parameters.ts';
-import { Preparer } from './prepare.ts';
 import { refused, refusedAs, refusedResult, type Refusal } from './refusal.ts';
 import { formatResult, type RawResult, type Result } from './result.ts';
 import { ResultStream } from './result-stream.ts';
+import type { TrustedDocuments } from './documents/trusted.ts';
 import { checkDelivery, selectOperation, type Delivery } from './selection.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -40,13 +41,13 @@ const maxCoercionErrors = 10;
 /** Takes operations through their phases, for whichever transport brings them. */
 export class Operations {
   readonly #engine: Engine;
-  readonly #preparer: Preparer;
+  readonly #documents: Documents;
   readonly #records: OperationRecords;
   readonly #subscriptions: Subscriptions;
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#preparer = new Preparer(engine.phases, engine);
+    this.#documents = engine.documents;
     this.#records = new OperationRecords(engine.clock, engine.meter);
     this.#subscriptions = new Subscriptions(engine);
   }
@@ -55,7 +56,7 @@ export class Operations {
   run(context: RequestContext, parameters: GraphqlParameters, delivery: Delivery): Outcome | Promise<Outcome> {
     const record = this.#records.begin(context);
     try {
-      const prepared = this.#preparer.prepare(parameters.query);
+      const prepared = this.#documents.prepare(parameters, context);
       if ('errors' in prepared) return refuse(context, prepared, record);
       const { facts: operation, criticality, demands } = selectOperation(prepared.operations, parameters.operationName);
       context.operation = operation;
@@ -86,9 +87,10 @@ export class Operations {
   admitEarly(context: RequestContext): void {
     const { load } = this.#engine;
     if (context.admitted || !load.shedding) return;
-    const { query, operationName } = peek(context);
-    const prepared = query === undefined ? undefined : this.#preparer.known(query);
+    const parameters = peek(context);
+    const prepared = parameters && this.#documents.known(parameters);
     if (!prepared || 'errors' in prepared) return;
+    const { operationName } = parameters;
     const { operations } = prepared;
     const operation =
       operations.length === 1 ? operations[0] : operations.find(({ facts }) => facts.name === operationName);
@@ -97,13 +99,19 @@ export class Operations {
     context.admitted = true;
   }
 
+  /** What has to be waited for before {@link run}; undefined when nothing has. */
+  fetch(parameters: GraphqlParameters): Promise<void> | undefined {
+    return this.#documents.fetch(parameters);
+  }
+
   /** Prepares every document anew from now on. */
-  forget(): void {
-    this.#preparer.forget();
+  configure(trusted: TrustedDocuments): void {
+    this.#documents.configure(trusted);
   }
 
   /** Completes all subscriptions and takes no more. */
   close(): Promise<void> {
+    this.#documents.close();
     return this.#subscriptions.close();
   }
 

@@ -4,7 +4,12 @@ import { firstValue } from '#core/headers.ts';
 
 /** GraphQL over HTTP, §4.1: what a request asks to be run. */
 export interface GraphqlParameters {
-  readonly query: string;
+  /** The document's text; undefined where it is named by its id alone. */
+  readonly query: string | undefined;
+  /** Of a document that is known by it, or is to be from now on. */
+  readonly id: string | undefined;
+  /** The id is said to be the SHA-256 of the text. */
+  readonly hashed: boolean;
   readonly operationName: string | undefined;
   readonly variables: Readonly<Record<string, unknown>> | undefined;
 }
@@ -16,26 +21,60 @@ export interface GraphqlParameters {
 export function readParameters(value: unknown): GraphqlParameters {
   if (!isMap(value)) throw refuse('An operation must be a JSON object with the member `query`.');
   const { query, operationName, variables, extensions } = value;
-  if (query === undefined || query === null) throw refuse('`query` is missing; write the GraphQL document there.');
-  if (typeof query !== 'string') throw refuse('`query` must be a string.');
+  if (!isAbsent(query) && typeof query !== 'string') throw refuse('`query` must be a string.');
   if (!isAbsent(operationName) && typeof operationName !== 'string') throw refuse('`operationName` must be a string.');
   if (!isAbsent(variables) && !isMap(variables)) throw refuse('`variables` must be a JSON object.');
   if (!isAbsent(extensions) && !isMap(extensions)) throw refuse('`extensions` must be a JSON object.');
-  return { query, operationName: operationName ?? undefined, variables: variables ?? undefined };
+  const { id, hashed } = readId(value.documentId, extensions?.persistedQuery);
+  if (isAbsent(query) && id === undefined) throw refuse('`query` is missing; write the GraphQL document there.');
+  return {
+    // The protocol of WebSockets has no operation without `query`: who names a document by its id leaves it empty.
+    query: (id === undefined ? query : query || undefined) ?? undefined,
+    id,
+    hashed,
+    operationName: operationName ?? undefined,
+    variables: variables ?? undefined,
+  };
 }
+
+const maxIdLength = 256;
+
+/** GraphQL over HTTP, appendix A: a colon parts the id from how it was made, which only `sha256` says to the service. */
+const hashPrefix = 'sha256:';
+
+/** By `documentId` of GraphQL over HTTP, or as `extensions.persistedQuery` of Apollo's clients. */
+function readId(
+  documentId: unknown,
+  persisted: unknown,
+): { readonly id: string | undefined; readonly hashed: boolean } {
+  if (!isAbsent(documentId) && documentId !== '') {
+    if (typeof documentId !== 'string' || documentId.length > maxIdLength)
+      throw refuse(`\`documentId\` must be a string of at most ${maxIdLength} characters.`);
+    if (!isAbsent(persisted))
+      throw refuse('Name the document by `documentId` or by `extensions.persistedQuery`, not both.');
+    const hashed = documentId.startsWith(hashPrefix);
+    return { id: hashed ? documentId.slice(hashPrefix.length) : documentId, hashed };
+  }
+  if (isAbsent(persisted)) return unnamed;
+  const { version = 1, sha256Hash } = isMap(persisted) ? persisted : {};
+  if (version !== 1 || typeof sha256Hash !== 'string' || sha256Hash === '' || sha256Hash.length > maxIdLength)
+    throw refuse('`extensions.persistedQuery` must be { "version": 1, "sha256Hash": "…" }.');
+  return { id: sha256Hash, hashed: true };
+}
+
+const unnamed = { id: undefined, hashed: false };
 
 /** Longer bodies are read once only. */
 const maxPeekBytes = 16 * 1024;
 
 /** What a POST of plain JSON asks for, as far as that can be told without refusing it for how it asks. */
-export function peek({ method, headers, body }: RequestContext): { query?: string; operationName?: string } {
-  if (method !== 'POST' || !body || body.length > maxPeekBytes) return {};
-  if (!firstValue(headers['content-type'])?.startsWith('application/json')) return {};
+export function peek({ method, headers, body }: RequestContext): GraphqlParameters | undefined {
+  if (method !== 'POST' || !body || body.length > maxPeekBytes) return undefined;
+  if (!firstValue(headers['content-type'])?.startsWith('application/json')) return undefined;
   try {
-    const { query, operationName } = readParameters(JSON.parse(body.toString()));
-    return { query, ...(operationName !== undefined && { operationName }) };
+    return readParameters(JSON.parse(body.toString()));
   } catch {
-    return {};
+    return undefined;
   }
 }
 

@@ -43,7 +43,7 @@ const maxBytes = 32 * 1024 ** 2;
 export class Preparer {
   readonly #phases: readonly DocumentPhase[];
   readonly #scope: PhaseScope;
-  readonly #cache = new BoundedCache<{ readonly prepared: Prepared; readonly bytes: number }>({ maxEntries, maxBytes });
+  readonly #cache = new BoundedCache<MeasuredDocument>({ maxEntries, maxBytes });
 
   constructor(phases: readonly DocumentPhase[], scope: PhaseScope) {
     this.#phases = phases;
@@ -60,23 +60,39 @@ export class Preparer {
   }
 
   prepare(text: string): Prepared {
-    const known = this.known(text);
-    if (known) return known;
-    const draft = newDraft(new Source(text));
-    let prepared: Prepared;
-    try {
-      for (const { run } of this.#phases) {
-        run(draft, this.#scope);
-        if (draft.refusal) break;
-      }
-      prepared = draft.refusal ?? complete(draft.document, text, this.#scope);
-    } catch (error) {
-      prepared = refusalOf(error);
-    }
-    const trees = 'document' in prepared && prepared.whole !== prepared.document ? 2 : 1;
-    this.#cache.add(text, { prepared, bytes: 2 * text.length + draft.tokens * bytesPerToken * trees });
-    return prepared;
+    return this.measured(text).prepared;
   }
+
+  /** The same with about what it takes in memory. */
+  measured(text: string): MeasuredDocument {
+    const known = this.#cache.get(text);
+    if (known) return known;
+    const measured = prepareDocument(text, this.#phases, this.#scope);
+    this.#cache.add(text, measured);
+    return measured;
+  }
+}
+
+interface MeasuredDocument {
+  readonly prepared: Prepared;
+  readonly bytes: number;
+}
+
+/** Takes a document through its phases, whatever is known of it. */
+export function prepareDocument(text: string, phases: readonly DocumentPhase[], scope: PhaseScope): MeasuredDocument {
+  const draft = newDraft(new Source(text));
+  let prepared: Prepared;
+  try {
+    for (const { run } of phases) {
+      run(draft, scope);
+      if (draft.refusal) break;
+    }
+    prepared = draft.refusal ?? complete(draft.document, text, scope);
+  } catch (error) {
+    prepared = refusalOf(error);
+  }
+  const trees = 'document' in prepared && prepared.whole !== prepared.document ? 2 : 1;
+  return { prepared, bytes: 2 * text.length + draft.tokens * bytesPerToken * trees };
 }
 
 function complete(document: DocumentNode, text: string, { schema, settings, execution }: PhaseScope): PreparedDocument {

@@ -3,6 +3,7 @@ import { documentLimits } from '#policies/document-limits/settings.ts';
 import { requirementSchema } from '#policies/auth/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { count, duration, notBuilt } from '#upstreams/fields.ts';
+import { documentsSchema } from './documents/settings.ts';
 
 /** The GraphQL door. It opens only where modules are loaded. */
 export const graphqlSchema = z.strictObject({
@@ -40,7 +41,7 @@ export const graphqlSchema = z.strictObject({
       'What a field that the reader may not have costs: itself, which is null with FORBIDDEN, or the whole operation.',
     ),
   maxCost: notBuilt(),
-  documents: notBuilt(),
+  documents: documentsSchema.prefault({}).describe('Which documents are run, and which are known by an id.'),
 });
 
 export type GraphqlSettings = z.output<typeof graphqlSchema>;

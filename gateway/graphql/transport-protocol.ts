@@ -19,7 +19,7 @@ import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { account, operationContext } from './operation-context.ts';
 import type { OperationLog } from './operation-log.ts';
 import type { Operations, Outcome } from './operations.ts';
-import type { GraphqlParameters } from './parameters.ts';
+import { readParameters, type GraphqlParameters } from './parameters.ts';
 import { refusedAs, refusedResult } from './refusal.ts';
 import type { Result } from './result.ts';
 import { ResultStream } from './result-stream.ts';
@@ -68,24 +68,28 @@ export class TransportProtocol {
     this.#server = makeServer<undefined, Connection>({
       onConnect: ({ extra, connectionParams }) => this.#admit(extra.context, connectionParams),
       // Everything is done here; what follows only takes the results out of our hands.
-      onSubscribe: ({ extra }, _id, { query, operationName, variables }) => {
-        if (extra.finished) return refusal(extra, new WeirError('SHUTTING_DOWN'));
-        const { maxPerConnection } = options.settings.subscriptions;
-        if (extra.operations.size >= maxPerConnection) {
-          const detail = `At most ${maxPerConnection} operations may be open on one WebSocket.`;
-          return refusal(extra, new WeirError('OVERLOADED', { detail }));
-        }
-        const parameters = { query, operationName: operationName ?? undefined, variables: variables ?? undefined };
-        const results = this.#start(extra, parameters);
-        if (!(results instanceof ResultStream)) return results;
-        const executed: Executed = { ...nothingToExecute, results };
-        return executed;
+      onSubscribe: ({ extra }, _id, payload) => {
+        const parameters = parametersOf(payload);
+        if (parameters instanceof WeirError) return refusal(extra, parameters);
+        const waiting = options.operations.fetch(parameters);
+        return waiting ? waiting.then(() => this.#subscribe(extra, parameters)) : this.#subscribe(extra, parameters);
       },
       execute: (args) => (args as Executed).results as AsyncIterable<unknown> as AsyncIterable<ExecutionResult>,
       // Results are ready to be sent as they are.
       onNext: (_context, _id, _payload, _args, result) =>
         result as ExecutionResult & { errors: GraphQLFormattedError[] },
     });
+  }
+
+  #subscribe(connection: Connection, parameters: GraphqlParameters): readonly GraphQLError[] | Executed {
+    if (connection.finished) return refusal(connection, new WeirError('SHUTTING_DOWN'));
+    const { maxPerConnection } = this.#options.settings.subscriptions;
+    if (connection.operations.size >= maxPerConnection) {
+      const detail = `At most ${maxPerConnection} operations may be open on one WebSocket.`;
+      return refusal(connection, new WeirError('OVERLOADED', { detail }));
+    }
+    const results = this.#start(connection, parameters);
+    return results instanceof ResultStream ? { ...nothingToExecute, results } : results;
   }
 
   /** Serves a client until it leaves. */
@@ -143,7 +147,7 @@ export class TransportProtocol {
     let underWay = 0;
     webSocket.on('message', (message) => {
       if (++underWay >= most) webSocket.pause();
-      handle((message as Buffer).toString())
+      handle(withQuery((message as Buffer).toString()))
         .catch((error: unknown) => {
           this.#options.log.error({ requestId: context.id, err: error }, 'a websocket message failed');
           webSocket.close(CloseCode.InternalServerError, 'Internal server error');
@@ -190,6 +194,27 @@ export class TransportProtocol {
       void endOf(outcome).then(over);
     });
     return results;
+  }
+}
+
+function parametersOf(payload: object): GraphqlParameters | WeirError {
+  try {
+    return readParameters(payload);
+  } catch (error) {
+    return toWeirError(error);
+  }
+}
+
+/** graphql-ws takes no operation without `query`, which one that is named by its id need not have. */
+function withQuery(text: string): string {
+  if (text.includes('"query"') || !(text.includes('"documentId"') || text.includes('"persistedQuery"'))) return text;
+  try {
+    const message = JSON.parse(text) as { readonly type?: unknown; readonly payload?: object };
+    return message.type === 'subscribe'
+      ? JSON.stringify({ ...message, payload: { query: '', ...message.payload } })
+      : text;
+  } catch {
+    return text;
   }
 }
 

@@ -67,7 +67,7 @@ function operationsPlugin(options: YogaOptions): Plugin<object, ServerContext> {
       if (!requestParser) return undefined;
       setRequestParser(async (request) => {
         try {
-          return await requestParser(request);
+          return withDocumentId(await requestParser(request), exchange);
         } catch {
           // What Yoga throws here quotes the body, and not all of it has a status.
           throw new WeirError('BAD_REQUEST', { detail: 'The parameters are not JSON, or not where they belong.' });
@@ -82,8 +82,10 @@ function operationsPlugin(options: YogaOptions): Plugin<object, ServerContext> {
       };
     },
 
-    onParams({ params, setParamsHandler }) {
+    onParams({ params, setParams, setParamsHandler }) {
       const parameters = readParameters(params);
+      // Yoga insists on a text, and knows no document by its id.
+      if (parameters.id !== undefined) setParams({ query: '' });
       setParamsHandler(({ request, context: { exchange } }) =>
         exchange.batch ? runEntry(exchange, parameters, options) : runAlone(exchange, parameters, request, options),
       );
@@ -105,6 +107,8 @@ async function runAlone(
   request: Request,
   { operations }: YogaOptions,
 ): Promise<ExecutionResult | AsyncIterable<ExecutionResult>> {
+  const waiting = operations.fetch(parameters);
+  if (waiting) await waiting;
   const outcome = await operations.run(exchange.context, parameters, exchange.delivery);
   exchange.outcome = outcome;
   // Yoga negotiates only now, and without weights: what it finds in the request is the decision.
@@ -123,6 +127,8 @@ async function runEntry(
   load.enter();
   let outcome: Outcome;
   try {
+    const waiting = operations.fetch(parameters);
+    if (waiting) await waiting;
     outcome = await operations.run(own, parameters, exchange.delivery);
   } finally {
     load.leave();
@@ -130,6 +136,12 @@ async function runEntry(
   account(exchange.context, own);
   operationLog.write(own);
   return asYogas('result' in outcome ? outcome.result : {});
+}
+
+/** In a URL it stands beside the parameters that Yoga reads there (GraphQL over HTTP, appendix A). */
+function withDocumentId<T>(parsed: T, { context: { method, query } }: HttpExchange): T {
+  if (method === 'POST' || !query.includes('documentId')) return parsed;
+  return { ...parsed, documentId: new URLSearchParams(query).get('documentId') };
 }
 
 /** @throws {WeirError} `BAD_REQUEST` */

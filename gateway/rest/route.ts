@@ -27,6 +27,7 @@ export interface RestRouteOptions {
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
   readonly removed: readonly string[];
+  readonly documented: boolean;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -48,7 +49,9 @@ export class RestRoute implements TableEntry {
   readonly coding: ContentCoding | undefined;
   /** Headers of the upstream's answers that stay inside. */
   readonly removes: ((name: string) => boolean) | undefined;
-  readonly #rewrite: PathPattern | undefined;
+  /** It stands in the OpenAPI document. */
+  readonly documented: boolean;
+  readonly rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
   constructor(options: RestRouteOptions) {
@@ -66,7 +69,8 @@ export class RestRoute implements TableEntry {
     this.cors = options.cors;
     this.coding = options.coding;
     this.removes = headerNames(options.removed);
-    this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
+    this.documented = options.documented;
+    this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }
 
   /** What stands in for an answer to this method; undefined where nothing does. */
@@ -76,8 +80,8 @@ export class RestRoute implements TableEntry {
 
   /** The target as the upstream gets it. Made from the raw path, so that what was encoded stays encoded. */
   targetOf(context: RequestContext): string {
-    if (!this.#rewrite) return context.target;
-    let path = this.#rewrite.render(context.pathParts);
+    if (!this.rewrite) return context.target;
+    let path = this.rewrite.render(context.pathParts);
     if (context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/')) path += '/';
     return path + context.target.slice(context.path.length);
   }

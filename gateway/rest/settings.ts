@@ -115,6 +115,10 @@ export const routeSchema = z
       .describe(
         'What is refused first when not all requests can be served: `sheddable`, then `default`, then `critical`; see load.md.',
       ),
+    documented: z
+      .boolean()
+      .default(true)
+      .describe('List it in `/openapi.json`, and hold it to the OpenAPI document of its upstream in `weir check`.'),
     split: notBuilt(),
     cost: notBuilt(),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),

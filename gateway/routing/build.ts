@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import { marksCriticality } from '#schema/directives.ts';
 import { errorPaths } from '#gateway/pages/error-pages.ts';
+import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
 import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
@@ -55,6 +56,10 @@ export function buildRoutes(
     requirement: open,
   } as const;
   for (const path of errorPaths) routes.push(new OwnRoute({ ...page, path }));
+  const { docs } = config;
+  const requirement = docs.auth ? requirementOf(docs.auth, config.auth.default) : open;
+  const paths = docs.enabled ? [contractPath, ...(docs.page ? docsPaths : [])] : [];
+  for (const path of paths) routes.push(new OwnRoute({ ...page, path, requirement }));
   return new RouteTable(routes);
 }
 
@@ -77,6 +82,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
     removed: config.headers.remove,
+    documented: settings.documented,
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

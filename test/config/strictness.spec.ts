@@ -163,7 +163,6 @@ describe('a key', () => {
     'limits: {}',
     'cache: { redis: false }',
     'graphql: { maxCost: 500 }',
-    'graphql: { documents: { mode: open } }',
     ...[
       'split',
       'cost',

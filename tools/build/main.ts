@@ -9,6 +9,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { floors } from '../lint/floors.ts';
 import { bundleGenerator } from './generator.ts';
+import { copyViewer } from './viewer.ts';
 import { pointIntoDist } from './specifiers.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -68,4 +69,5 @@ for await (const path of glob('**/*.d.ts', { cwd: dist })) await rewriteDeclarat
 for await (const entry of glob(`{${Object.keys(floors).join(',')}}/**`, { cwd: root, withFileTypes: true })) {
   if (entry.isFile()) await emit(join(entry.parentPath, entry.name).slice(root.length + 1));
 }
+await copyViewer(root, join(dist, 'gateway/pages/viewer'));
 await bundleGenerator(root, join(dist, 'tools/types.js'));

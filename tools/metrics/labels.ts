@@ -20,6 +20,8 @@ export const labels = {
   weir_connection_state: '`used` or `waiting`.',
   weir_connections_refused_reason: '`total` (`listen.maxConnections`) or `per_ip` (`listen.maxConnectionsPerIp`).',
   weir_criticality: '`critical`, `default`, `sheddable`; `any` where it was not looked at.',
+  weir_document_source:
+    'How a GraphQL document was found: `trusted`, `automatic` (registered by a client), `text`; `refused` where it was not run.',
   weir_field: 'The GraphQL field, as `Type.field`.',
   weir_outcome: '`ok`, `partial` (fields are missing), `failed` (no data), `refused` (not executed).',
   weir_reload_outcome: '`applied` or `refused`.',
@@ -59,6 +61,7 @@ export const labelsOf: Readonly<Record<string, readonly Label[]>> = {
   'weir.connections.refused': ['weir_connections_refused_reason'],
   'weir.event_loop.lag': [],
   'weir.fallbacks': ['weir_upstream', 'http_route', 'weir_field'],
+  'weir.graphql.documents': ['weir_document_source'],
   'weir.graphql.operation.duration': ['graphql_operation_type', 'weir_outcome'],
   'weir.graphql.subscriptions.open': [],
   'weir.server.connections': [],

@@ -1,0 +1,179 @@
+import type { Requirement } from '#core/route.ts';
+import { isMap, type JsonMap } from '#upstreams/service-document.ts';
+import type { GatewayConfig } from '#gateway/config/schema.ts';
+import { RestRoute } from '#gateway/rest/route.ts';
+import type { GatewayRoutes } from '#gateway/routing/routing.ts';
+import { answerHeaders, defineAnswers, gatewayAnswers } from './answers.ts';
+import { Components } from './components.ts';
+import type { UpstreamDocument, UpstreamDocuments } from './documents.ts';
+import { SecuritySchemes } from './security.ts';
+import { plainPaths, servedOperations, type ServedOperation } from './served.ts';
+
+/** Of a service's operation, what is the service's own affair, or is said anew. */
+const ownAffairs: ReadonlySet<string> = new Set([
+  'servers',
+  'security',
+  'callbacks',
+  'parameters',
+  'responses',
+  'tags',
+]);
+
+/** Of a route that takes any method, those that are listed. */
+const anyMethod = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/**
+ * The OpenAPI 3.1 document of everything that is served over REST: what the services' own documents say, at the paths that
+ * clients use, with what the gateway adds to each answer. A route without a document is listed as one that is passed on.
+ */
+export function describeRoutes(config: GatewayConfig, routes: GatewayRoutes, documents: UpstreamDocuments): JsonMap {
+  const { title, version, description, url } = config.docs;
+  const described = new Description(new SecuritySchemes(config), documents, routes);
+  for (const route of routes.routes) if (route instanceof RestRoute && route.documented) described.add(route);
+  return {
+    openapi: '3.1.0',
+    info: { title, version, ...(description !== '' && { description }) },
+    servers: [{ url: url ?? '/' }],
+    ...described.parts,
+  };
+}
+
+class Description {
+  readonly #schemes: SecuritySchemes;
+  readonly #documents: UpstreamDocuments;
+  readonly #routes: GatewayRoutes;
+  readonly #components = new Components(answerHeaders);
+  readonly #paths = new Map<string, Map<string, JsonMap>>();
+  readonly #tags = new Map<string, string | undefined>();
+  readonly #operationIds = new Set<string>();
+
+  constructor(schemes: SecuritySchemes, documents: UpstreamDocuments, routes: GatewayRoutes) {
+    this.#schemes = schemes;
+    this.#documents = documents;
+    this.#routes = routes;
+    defineAnswers(this.#components);
+    for (const [name, definition] of schemes.definitions) this.#components.set('securitySchemes', name, definition);
+  }
+
+  get parts(): JsonMap {
+    const paths = [...this.#paths].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return {
+      tags: [...this.#tags]
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, description]) => ({ name, ...(description !== undefined && { description }) })),
+      paths: Object.fromEntries(paths.map(([path, operations]) => [path, Object.fromEntries(operations)])),
+      components: this.#components.all,
+    };
+  }
+
+  add(route: RestRoute): void {
+    const upstream = route.upstream.name;
+    const from = this.#documents.get(upstream);
+    const served = from ? servedOperations(route, from.document, this.#routes) : [];
+    if (from && served.length > 0) {
+      for (const operation of served)
+        this.#put(operation.publicPath, operation.method, route, () => this.#describe(operation, route, from));
+    } else {
+      for (const path of plainPaths(route))
+        for (const method of route.criteria.methods ?? anyMethod)
+          if (method !== 'HEAD') this.#put(path, method, route, () => this.#plain(path, method, route));
+    }
+  }
+
+  /** Of two routes for one path and method the first is listed: a document knows no hosts nor conditions. */
+  #put(path: string, method: string, route: RestRoute, describe: () => JsonMap): void {
+    const operations = this.#paths.get(path) ?? new Map<string, JsonMap>();
+    const key = method.toLowerCase();
+    if (operations.has(key)) return;
+    const upstream = route.upstream.name;
+    this.#tags.set(upstream, this.#documents.get(upstream)?.document.title);
+    const host = route.criteria.host;
+    operations.set(key, {
+      ...describe(),
+      ...(host !== undefined && !host.startsWith('*') && { servers: [{ url: `//${host}` }] }),
+    });
+    this.#paths.set(path, operations);
+  }
+
+  #describe(served: ServedOperation, route: RestRoute, from: UpstreamDocument): JsonMap {
+    const { operation, parameters, fixed, added } = served;
+    const upstream = route.upstream.name;
+    const kept = Object.fromEntries(
+      Object.entries(operation).filter(([key]) => !ownAffairs.has(key) && !key.startsWith('x-')),
+    );
+    const responses = isMap(operation.responses) ? operation.responses : {};
+    return {
+      ...(this.#components.copy(kept, upstream, from) as JsonMap),
+      ...this.#common(route, String(operation.operationId ?? `${served.method}_${served.path}`)),
+      parameters: [
+        ...parameters
+          .filter(({ in: place, name }) => place !== 'path' || !fixed.has(String(name)))
+          .map((parameter) => this.#components.copy(parameter, upstream, from)),
+        ...added.map((name) => pathParameter(name)),
+      ],
+      responses: {
+        ...gatewayAnswers({ secured: isSecured(route.requirement), body: 'requestBody' in operation }),
+        // What the service says of a status goes before what the gateway would say.
+        ...Object.fromEntries(
+          Object.entries(responses).map(([status, response]) => [
+            status,
+            this.#components.response(response, upstream, from),
+          ]),
+        ),
+      },
+    };
+  }
+
+  #plain(path: string, method: string, route: RestRoute): JsonMap {
+    const names = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name!);
+    const wildcards = new Set([...route.path.matchAll(/\*(\w+)/g)].map(([, name]) => name!));
+    const body = method !== 'GET' && method !== 'DELETE';
+    return {
+      summary: `Passed on to ${route.upstream.name}`,
+      ...this.#common(route, `${route.name}_${method}`),
+      ...(names.length > 0 && {
+        parameters: names.map((name) =>
+          pathParameter(name, wildcards.has(name) ? 'What is left of the path; slashes stay as they are.' : undefined),
+        ),
+      }),
+      ...(body && { requestBody: { content: { '*/*': {} } } }),
+      responses: {
+        ...gatewayAnswers({ secured: isSecured(route.requirement), body }),
+        '2XX': { description: "The service's answer, which no document describes.", headers: answerHeaders },
+      },
+    };
+  }
+
+  #common(route: RestRoute, operationId: string): JsonMap {
+    return {
+      operationId: this.#unique(operationId.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, ''), route),
+      tags: [route.upstream.name],
+      security: this.#schemes.of(route.requirement),
+      'x-weir-route': route.name,
+    };
+  }
+
+  #unique(wanted: string, route: RestRoute): string {
+    const scope = route.name.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, '');
+    const candidates = [wanted, `${route.upstream.name}_${wanted}`, `${scope}_${wanted}`];
+    let found = candidates.find((id) => !this.#operationIds.has(id));
+    for (let count = 2; found === undefined; count++)
+      if (!this.#operationIds.has(`${scope}_${wanted}_${count}`)) found = `${scope}_${wanted}_${count}`;
+    this.#operationIds.add(found);
+    return found;
+  }
+}
+
+function pathParameter(name: string, description?: string): JsonMap {
+  return {
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+    ...(description !== undefined && { description }),
+  };
+}
+
+function isSecured({ mode }: Requirement): boolean {
+  return mode !== 'none';
+}
