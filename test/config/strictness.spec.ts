@@ -163,9 +163,7 @@ describe('a key', () => {
     'limits: {}',
     'cache: { redis: false }',
     'compression: { minBytes: 1KiB }',
-    'graphql: { maxCost: 500 }',
     'graphql: { documents: { mode: open } }',
-    'upstreams: { a: { endpoints: [http://a], weight: 1 } }',
     ...[
       'split',
       'cost',
