@@ -1,8 +1,10 @@
+import type { CallTrace } from './call-trace.ts';
 import type { ClientCertificate } from './client-certificate.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { Denial } from './denial.ts';
 import type { Headers } from './headers.ts';
 import { anonymous, type Identity } from './identity.ts';
+import type { Estimate } from './price.ts';
 import type { Reply } from './reply.ts';
 import type { Route } from './route.ts';
 import type { Span } from './trace.ts';
@@ -30,6 +32,8 @@ class CallLedger {
   total = 0;
   /** What they cost, in thousandths of a call. */
   spent = 0;
+  /** By field, where somebody wants to know. */
+  trace: CallTrace | undefined;
 
   /** @param price in thousandths of a call */
   send(upstream: string, price: number): void {
@@ -143,6 +147,10 @@ export class RequestContext {
   /** The body, once read; stays undefined where there is none, or where it is passed on as a stream. */
   body: Buffer | undefined;
   operation: OperationFacts | undefined;
+  /** What a GraphQL operation may come to, once its variables are known. */
+  estimate: Estimate | undefined;
+  /** Upstreams whose fields are left out of the operation, since the calls to them would cost too much. */
+  leftOut: ReadonlySet<string> | undefined;
   degraded: Degraded[] | undefined;
   /** A static fallback, of the route or of a field, stands in for what an upstream did not give. */
   fallback = false;

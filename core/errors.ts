@@ -193,6 +193,19 @@ export const errorTable = {
     action: 'Split the operation. An operator finds the limits under `graphql` in the configuration.',
     proxyStatus: 'http_request_denied',
   },
+  COST_LIMIT_EXCEEDED: {
+    status: 400,
+    fault: 'client',
+    title: 'The operation costs too much',
+    retry: 'no',
+    meaning:
+      'By its estimate the operation costs more upstream calls than one operation may, of all upstreams or of one. The ' +
+      'message names the fields that make the price. Nothing was run; a field that was left out alone has the code at its path.',
+    action:
+      'Ask for smaller pages or fewer fields. `x-weir-explain: plan` shows the price of each; an operator finds the limits ' +
+      'under `graphql.maxCost` and `graphql.maxCostPerUpstream`.',
+    proxyStatus: 'http_request_denied',
+  },
   BAD_USER_INPUT: {
     status: 400,
     fault: 'client',

@@ -2,6 +2,7 @@ import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { systemClock } from '#core/clock.ts';
 import { silentLogger } from '#core/log.ts';
 import { noMeter } from '#core/meter.ts';
+import { perCall } from '#core/price.ts';
 import type { SharedStore } from '#core/shared-store.ts';
 import { Auth } from '#policies/auth/auth.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
@@ -62,9 +63,10 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
   // Modules may bring nothing but REST.
   const graphql = modules.some(({ documents }) => documents.length > 0);
   const execution = graphql ? (running?.execution ?? createExecution(modules, upstreams)) : undefined;
+  const weightOf = (name: string) => config.upstreams[name]?.weight ?? perCall;
   const trusted = execution
     ? trustDocuments(
-        { schema: withIncrementalDelivery(execution.schema), execution, settings: config.graphql },
+        { schema: withIncrementalDelivery(execution.schema), execution, settings: config.graphql, weightOf },
         documentPhases,
       )
     : new TrustedDocuments(new Map());

@@ -107,6 +107,7 @@ export class Instance {
         log,
         meter,
         load: this.#load,
+        upstream: (name) => this.#assembly.upstreams.get(name),
         refusals: telemetry.refusals,
         audit: telemetry.audit,
         examples: readExamples(project.modulesDir),

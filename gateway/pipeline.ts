@@ -4,6 +4,7 @@ import { keepOut, keepOutConsumer } from '#policies/auth/blocked.ts';
 import { body } from '#policies/body/body.ts';
 import { compress, compression } from '#policies/compression/compression.ts';
 import { cors, corsOfRoute } from '#policies/cors/cors.ts';
+import { priceDocument } from '#policies/cost/cost.ts';
 import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
 import { limitDocument } from '#policies/document-limits/document-limits.ts';
 import { countTokens } from '#policies/document-limits/tokens.ts';
@@ -69,7 +70,8 @@ export const documentPhases: readonly DocumentPhase[] = [
   { name: 'tokens', run: countTokens, why: 'before parsing: a parser that is fed a bomb is too late to refuse it' },
   { name: 'parse', run: parseDocument, why: 'everything after works on the document' },
   { name: 'limits', run: limitDocument, why: 'depth, aliases and root fields bound the cost of validating' },
-  { name: 'validate', run: validateDocument, why: 'against the schema; the last phase that depends on the text alone' },
+  { name: 'validate', run: validateDocument, why: 'against the schema; all that is known of it follows' },
+  { name: 'cost', run: priceDocument, why: 'only what is valid has a price; what it comes to depends on variables' },
 ];
 
 /** The layers of a call to an upstream, whoever makes it, from the caller down to the wire. */

@@ -6,7 +6,7 @@ import type { Upstream } from '#upstreams/upstream.ts';
 import type { ExecutionContext } from './execution-context.ts';
 import { StandIns } from './fallback.ts';
 import { loaderProblem } from './field-problems.ts';
-import { functionField, loadField, mutationField, standInField, type ModuleFunction } from './fields.ts';
+import { functionField, loadField, mutationField, standInField, watchedField, type ModuleFunction } from './fields.ts';
 import { isLoad } from './load.ts';
 import type { ModuleRuntime } from './runtime.ts';
 import { subscriptionField } from './subscription.ts';
@@ -91,7 +91,7 @@ function bindField(
     ? loadField(value, runtime)
     : functionField(value as ModuleFunction, runtime, upstream?.name);
   const made = type === schema.getMutationType() ? mutationField(resolve) : resolve;
-  return standIn ? standInField(made, standIn) : made;
+  return watchedField(standIn ? standInField(made, standIn) : made, upstream?.name);
 }
 
 function resolvedTwice(path: string, runtime: ModuleRuntime, other: ModuleRuntime): Problem {

@@ -1,4 +1,5 @@
 import type { GraphQLFieldResolver, GraphQLResolveInfo } from 'graphql';
+import { leftOutError } from '#policies/cost/enforce.ts';
 import type { Key } from '#upstreams/loaders/loader.ts';
 import { untilCancelled } from '#upstreams/cancelled.ts';
 import type { ExecutionContext } from './execution-context.ts';
@@ -46,6 +47,28 @@ export function standInField(resolve: FieldResolver, standIn: StandIn): FieldRes
       return context.degrade(error, standIn, info);
     }
   };
+}
+
+/**
+ * Leaves the field out where its upstream would cost the operation too much, and tells its calls apart from others where
+ * somebody wants to know. For all other operations it is two looks.
+ */
+export function watchedField(resolve: FieldResolver, upstream: string | undefined): FieldResolver {
+  return (parent, args, context, info) => {
+    const { leftOut, calls } = context.request;
+    if (leftOut !== undefined && upstream !== undefined && leftOut.has(upstream)) throw leftOutError(upstream);
+    if (calls.trace === undefined) return resolve(parent, args, context, info);
+    const field = `${info.parentType.name}.${info.fieldName}`;
+    return calls.trace.within(pathOf(info), field, () => resolve(parent, args, context, info));
+  };
+}
+
+/** Response keys with dots, without the indices of lists. */
+function pathOf({ path }: GraphQLResolveInfo): string {
+  const keys: string[] = [];
+  for (let at: GraphQLResolveInfo['path'] | undefined = path; at; at = at.prev)
+    if (typeof at.key === 'string') keys.push(at.key);
+  return keys.toReversed().join('.');
 }
 
 /** What follows a mutation, in its own selection or in the next root field, sees what it has done. */

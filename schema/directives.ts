@@ -53,6 +53,23 @@ export function listSizeOf(schema: GraphQLSchema, field: Field): ListSize | unde
   );
 }
 
+/** What of a schema may have `@cost`. */
+interface CostBearer {
+  readonly astNode?: DirectiveBearer;
+  readonly extensionASTNodes?: readonly DirectiveBearer[];
+}
+
+/** `@cost` as written on a field, argument, input field or type, in upstream calls. */
+export function costOf(schema: GraphQLSchema, { astNode, extensionASTNodes = [] }: CostBearer): number | undefined {
+  const directive = schema.getDirective('cost');
+  if (!directive) return undefined;
+  for (const node of [astNode, ...extensionASTNodes]) {
+    const values = node && (getDirectiveValues(directive, node) as { readonly weight: number } | undefined);
+    if (values) return values.weight;
+  }
+  return undefined;
+}
+
 /** `@criticality` as written on a root field. */
 export function criticalityOf(schema: GraphQLSchema, field: Field): Criticality | undefined {
   const values = valuesOf<{ readonly level: string }>(schema, field, 'criticality');

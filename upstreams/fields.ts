@@ -74,12 +74,12 @@ export function count(min: number, max: number) {
 }
 
 /** A price in upstream calls, such as 1 or 0.25; thousandths of one to the program. */
-export function price() {
-  const message = 'write a price in upstream calls, from 0 to 1000, to the thousandth';
+export function price(maxCalls = 1_000) {
+  const message = `write a price in upstream calls, from 0 to ${maxCalls}, to the thousandth`;
   return z
     .number({ error: message })
     .min(0)
-    .max(1_000)
+    .max(maxCalls)
     .transform((calls) => Math.round(calls * perCall));
 }
 

@@ -6,6 +6,12 @@ export const usage = `Usage: weir COMMAND [options]
   weir check               check configuration, schema, modules, and compile them
         --production       also: every upstream has a timeout, retry, breaker and health check of its own, every route a timeout
         --against FILE     also: list what would break for clients of the schema in FILE
+        --operations DIR   also: the GraphQL operations in DIR are valid, and cost no more than they may
+        --budget FILE      and none costs more than FILE has; --write-budget records what they cost now
+  weir explain FILE        what the GraphQL operations in FILE may cost, field by field; nothing is connected
+        --variables FILE   with these variables, JSON
+        --name NAME        only this operation
+        --json             as JSON
   weir config              print the effective configuration, and where each value came from
   weir schema              print the schema of all modules as SDL
   weir types               generate types for modules from OpenAPI documents and SDL
@@ -52,6 +58,10 @@ const options = {
   modules: { type: 'string' },
   production: { type: 'boolean' },
   against: { type: 'string' },
+  operations: { type: 'string' },
+  budget: { type: 'string' },
+  'write-budget': { type: 'boolean' },
+  variables: { type: 'string' },
   check: { type: 'boolean' },
   runbook: { type: 'string' },
   json: { type: 'boolean' },
@@ -75,7 +85,8 @@ const options = {
 /** What each command takes besides what all take. */
 const own = {
   start: [],
-  check: ['production', 'against'],
+  check: ['production', 'against', 'operations', 'budget', 'write-budget'],
+  explain: ['variables', 'name', 'json'],
   config: [],
   schema: [],
   types: ['check'],
@@ -98,6 +109,7 @@ const operandsOf: Readonly<Partial<Record<CommandName, number>>> = {
   block: 2,
   debug: 2,
   keys: 2,
+  explain: 1,
 };
 
 const common: ReadonlySet<string> = new Set(['config', 'modules', 'help', 'version']);
@@ -113,6 +125,10 @@ export interface Arguments {
   readonly modules: string | undefined;
   readonly production: boolean;
   readonly against: string | undefined;
+  readonly operations: string | undefined;
+  readonly budget: string | undefined;
+  readonly writeBudget: boolean;
+  readonly variables: string | undefined;
   readonly check: boolean;
   readonly runbook: string | undefined;
   readonly json: boolean;
@@ -168,8 +184,13 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const { minutes, split, top } = values;
   const shown = { production, against, check, runbook, json, minutes, split, top, for: values.for, by, reason };
   const { consumer, name, scopes, methods, 'allow-ips': allowIps, 'expires-in': expiresIn, overlap } = values;
+  const { operations, budget, 'write-budget': writeBudget = false, variables } = values;
+  if (budget !== undefined && operations === undefined)
+    throw new UsageError('--budget is of operations: name their folder by --operations');
+  if (writeBudget && budget === undefined) throw new UsageError('--write-budget needs --budget, the file to write');
+  const priced = { operations, budget, writeBudget, variables };
   const key = { consumer, name, scopes, methods, allowIps, expiresIn, overlap };
-  return { command, operands, config, modules, ...shown, ...key, help, version };
+  return { command, operands, config, modules, ...shown, ...priced, ...key, help, version };
 }
 
 type OptionName = Exclude<keyof Arguments, 'command' | 'operands' | 'config' | 'modules' | 'help' | 'version'>;

@@ -8,6 +8,7 @@ import { contractDrift } from '#gateway/contract/drift.ts';
 import { openProject } from '#gateway/project.ts';
 import { compareWith } from './against.ts';
 import type { Arguments } from './arguments.ts';
+import { checkBudget } from './budget.ts';
 import { compileModules } from './compile.ts';
 import { productionProblems } from './production.ts';
 import type { Terminal } from './terminal.ts';
@@ -24,7 +25,8 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   const project = await openProject(args);
   const { loaded, modules, modulesDir } = project;
   // Put together as it would be to run, which throws for whatever does not fit; nothing is connected.
-  const { documents, execution, routes, upstreams } = inspect(project);
+  const assembly = inspect(project);
+  const { documents, execution, routes, upstreams } = assembly;
   const found: Findings[] = [
     { errors: [], warnings: halfFallbacks(loaded) },
     { errors: [], warnings: unmetAuth(loaded) },
@@ -37,6 +39,8 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   ];
   if (execution) found.push(lint(execution.schema));
   if (args.against !== undefined) found.push(compareWith(args.against, execution?.schema));
+  const { operations, budget, writeBudget: write } = args;
+  if (operations !== undefined) found.push(checkBudget({ operations, budget, write }, loaded.config, assembly));
   if (modulesDir !== undefined) found.push(await compile(modulesDir));
   const errors = found.flatMap((findings) => findings.errors);
   for (const warning of found.flatMap(({ warnings }) => warnings)) terminal.out(`warning: ${warning}\n`);

@@ -11,6 +11,7 @@ type Command = (args: Arguments, terminal: Terminal) => Promise<number>;
 const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   start: async () => (await import('./start.ts')).start,
   check: async () => (await import('./check.ts')).check,
+  explain: async () => (await import('./explain.ts')).explain,
   config: async () => (await import('./config.ts')).printConfiguration,
   schema: async () => (await import('./schema.ts')).printSchemaOf,
   types: async () => (await import('./types.ts')).types,

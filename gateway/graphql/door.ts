@@ -9,6 +9,8 @@ import type { Meter } from '#core/meter.ts';
 import type { SharedStore } from '#core/shared-store.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { Execution } from '#resolvers/execution.ts';
+import { perCall } from '#core/price.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
 import { replyWithError } from '../http/error-reply.ts';
 import type { AuditLog } from '../telemetry/audit-log.ts';
 import type { RefusalLog } from '../telemetry/refusal-log.ts';
@@ -45,6 +47,8 @@ export interface GraphqlDoorOptions {
   /** Lets a WebSocket in by the payload of its `connection_init`. */
   readonly admit: Admit;
   readonly load: LoadShedder;
+  /** By name, as it is now. */
+  readonly upstream: (name: string) => Upstream | undefined;
   readonly refusals: RefusalLog;
   readonly audit: Pick<AuditLog, 'denied'>;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
@@ -85,10 +89,13 @@ class Door implements GraphqlDoor {
     const operationLog = new OperationLog(log, clock, refusals, options.audit);
     const schema = withIncrementalDelivery(execution.schema);
     const settings = { ...first };
-    const preparer = new Preparer(phases, { schema, execution, settings });
+    const weightOf = (name: string) => options.upstream(name)?.settings.weight ?? perCall;
+    const breakerOf = (name: string) => options.upstream(name)?.breaker.state;
+    const preparer = new Preparer(phases, { schema, execution, settings, weightOf });
     const { trusted, store } = options;
     const documents = new Documents({ settings, preparer, trusted, store, clock, log, meter });
-    const operations = new Operations({ schema, execution, settings, documents, errors, clock, meter, load });
+    const engine = { schema, execution, settings, documents, errors, clock, meter, load, log, weightOf, breakerOf };
+    const operations = new Operations(engine);
     this.#log = log;
     this.#settings = settings;
     this.#operations = operations;

@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import type { Clock } from '#core/clock.ts';
+import type { Logger } from '#core/log.ts';
 import type { Meter } from '#core/meter.ts';
 import type { Execution } from '#resolvers/execution.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
@@ -18,4 +19,8 @@ export interface Engine {
   readonly clock: Clock;
   readonly meter: Meter;
   readonly load: LoadShedder;
+  /** What a call to an upstream costs, in thousandths. */
+  readonly weightOf: (upstream: string) => number;
+  readonly breakerOf: (upstream: string) => string | undefined;
+  readonly log: Logger;
 }

@@ -35,6 +35,8 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
   context.operation = parent.operation;
   context.route = parent.route;
   context.pathParts = parent.pathParts;
+  context.leftOut = parent.leftOut;
+  context.calls.trace = parent.calls.trace;
   if (own.startedMs === undefined) {
     context.deadlineMs = parent.deadlineMs;
     context.clientDeadline = parent.clientDeadline;

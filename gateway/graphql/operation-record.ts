@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import type { Histogram, Meter } from '#core/meter.ts';
+import { perCall } from '#core/price.ts';
 import type { Span } from '#core/trace.ts';
 
 /**
@@ -9,6 +10,9 @@ import type { Span } from '#core/trace.ts';
  */
 export type OperationOutcome = 'ok' | 'partial' | 'failed' | 'refused';
 
+/** In calls. */
+const deltaBounds: readonly number[] = [-100, -10, -1, 0, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000];
+
 /** Characters of an operation's name in a span; clients choose it. */
 const maxName = 128;
 
@@ -16,6 +20,8 @@ const maxName = 128;
 export class OperationRecords {
   readonly #clock: Clock;
   readonly #durations: (type: string, outcome: OperationOutcome) => Histogram;
+  /** By type: by how much estimates were above what it came to. */
+  readonly #deltas: ReadonlyMap<string, Histogram>;
 
   constructor(clock: Clock, meter: Meter) {
     this.#clock = clock;
@@ -23,6 +29,16 @@ export class OperationRecords {
       description: 'Duration of GraphQL operations, to the last part of the answer',
       unit: 's',
     });
+    const deltas = meter.histogram('weir.cost.delta', {
+      description:
+        'What operations were estimated to cost less what their calls did; below 0 a loader was called more often than it need be',
+      unit: '{call}',
+      bounds: deltaBounds,
+    });
+    // A subscription goes on after what its estimate is of.
+    this.#deltas = new Map(
+      ['query', 'mutation'].map((type) => [type, deltas.with({ 'graphql.operation.type': type })]),
+    );
     const bound = new Map<string, Histogram>();
     this.#durations = (type, outcome) => {
       const key = `${type} ${outcome}`;
@@ -35,8 +51,10 @@ export class OperationRecords {
 
   begin(context: RequestContext): OperationRecord {
     const startedMs = this.#clock.monotonicMs();
-    return new OperationRecord(context, (type, outcome) => {
+    return new OperationRecord(context, (type, outcome, executed) => {
       this.#durations(type, outcome).record((this.#clock.monotonicMs() - startedMs) / 1000);
+      if (executed && context.estimate)
+        this.#deltas.get(type)?.record((context.estimate.total - context.calls.spent) / perCall);
     });
   }
 }
@@ -44,11 +62,12 @@ export class OperationRecords {
 /** One operation, from its arrival to its end. */
 export class OperationRecord {
   readonly #context: RequestContext;
-  readonly #settle: (type: string, outcome: OperationOutcome) => void;
+  readonly #settle: (type: string, outcome: OperationOutcome, executed: boolean) => void;
   readonly #parent: Span;
+  #executed = false;
   #span: Span | undefined;
 
-  constructor(context: RequestContext, settle: (type: string, outcome: OperationOutcome) => void) {
+  constructor(context: RequestContext, settle: (type: string, outcome: OperationOutcome, executed: boolean) => void) {
     this.#context = context;
     this.#parent = context.span;
     this.#settle = settle;
@@ -57,6 +76,7 @@ export class OperationRecord {
   /** The operation is known and about to be executed. */
   execute(): void {
     const { span, operation } = this.#context;
+    this.#executed = true;
     if (!span.sampled || !operation) return;
     const { name, type } = operation;
     const shortName = name?.slice(0, maxName);
@@ -71,6 +91,6 @@ export class OperationRecord {
     if (outcome !== 'ok' && errorCode !== undefined) this.#span?.fail(errorCode);
     this.#span?.end();
     this.#context.span = this.#parent;
-    this.#settle(operation?.type ?? 'unknown', outcome);
+    this.#settle(operation?.type ?? 'unknown', outcome, this.#executed);
   }
 }

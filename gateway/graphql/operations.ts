@@ -11,9 +11,15 @@ import { noteDenial } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';
 import type { IncrementalFormat } from './accept.ts';
 import type { Documents } from './documents/documents.ts';
+import { CallTrace } from '#core/call-trace.ts';
 import { denial } from '#policies/auth/field-guard.ts';
+import type { ItemizedPrice } from '#policies/cost/cost.ts';
+import { admitCost } from '#policies/cost/enforce.ts';
 import { enforceDeadline } from './cancellation.ts';
 import type { Engine } from './engine.ts';
+import { costReport } from './cost-report.ts';
+import { explain, type Explanation } from './explain.ts';
+import { explainMode, type ExplainMode } from './explain-mode.ts';
 import { executeAs, partsOf, type PartedResult } from './incremental.ts';
 import { OperationRecords, type OperationOutcome, type OperationRecord } from './operation-record.ts';
 import { peek, type GraphqlParameters } from './parameters.ts';
@@ -22,6 +28,7 @@ import { formatResult, type RawResult, type Result } from './result.ts';
 import { ResultStream } from './result-stream.ts';
 import type { TrustedDocuments } from './documents/trusted.ts';
 import { checkDelivery, selectOperation, type Delivery } from './selection.ts';
+import { splitBatches } from './split-batches.ts';
 import { Subscriptions } from './subscriptions.ts';
 
 /** What an operation came to: one result, or several in a row. */
@@ -33,6 +40,8 @@ export type Outcome =
 
 interface OperationRequest extends GraphqlParameters {
   readonly document: DocumentNode;
+  readonly price: ItemizedPrice | undefined;
+  readonly explain: ExplainMode | undefined;
 }
 
 /** Errors of one request's variables that are told; more are of the same kind. */
@@ -58,7 +67,8 @@ export class Operations {
     try {
       const prepared = this.#documents.prepare(parameters, context);
       if ('errors' in prepared) return refuse(context, prepared, record);
-      const { facts: operation, criticality, demands } = selectOperation(prepared.operations, parameters.operationName);
+      const selected = selectOperation(prepared.operations, parameters.operationName);
+      const { facts: operation, criticality, demands, price } = selected;
       context.operation = operation;
       checkDelivery(operation, delivery);
       // The first that knows what the operation is, and the last before work is done for it.
@@ -69,9 +79,10 @@ export class Operations {
       }
       const format = prepared.whole === prepared.document ? undefined : delivery.incremental;
       const document = format === undefined ? prepared.whole : prepared.document;
+      const request = { document, price, explain: explainMode(context, this.#engine.settings), ...parameters };
       return operation.type === 'subscription'
-        ? this.#subscribe({ document, ...parameters }, context, record)
-        : this.#execute({ document, ...parameters }, format, context, record);
+        ? this.#subscribe(request, context, record)
+        : this.#execute(request, format, context, record);
     } catch (error) {
       if (error instanceof WeirError) return refuse(context, refusedAs(error), record);
       record.end('failed');
@@ -125,10 +136,13 @@ export class Operations {
     context.deadlineMs = Math.min(context.deadlineMs, context.startedMs + settings.timeout);
     const args = this.#validate(request, execution.contextFor(context));
     if (Array.isArray(args)) return refuse(context, refused('BAD_USER_INPUT', args), record);
+    this.#admit(request, args, context, true);
+    if (request.explain === 'plan') return this.#plan(request, args, context, record);
+    if (request.explain === 'run' || settings.development) context.calls.trace = new CallTrace();
     record.execute();
     const inTime = enforceDeadline(context, clock);
     const finish = (result: RawResult | PartedResult): Outcome => {
-      const outcome = this.#finish(result, context, record);
+      const outcome = this.#finish(result, request, args, context, record);
       if ('results' in outcome) outcome.results.onEnd(inTime);
       else inTime();
       return outcome;
@@ -137,16 +151,80 @@ export class Operations {
     return executed instanceof Promise ? executed.then(finish) : finish(executed);
   }
 
-  #finish(result: RawResult | PartedResult, context: RequestContext, record: OperationRecord): Outcome {
-    if ('initialResult' in result) return { kind: 'parts', results: this.#parts(result, context, record) };
-    const formatted = this.#format(result, context);
+  #finish(
+    result: RawResult | PartedResult,
+    request: OperationRequest,
+    args: ValidatedExecutionArgs,
+    context: RequestContext,
+    record: OperationRecord,
+  ): Outcome {
+    const told = () => this.#told(request, args, context);
+    if ('initialResult' in result) return { kind: 'parts', results: this.#parts(result, context, record, told) };
+    const formatted = this.#format(result, context, told());
     record.end(outcomeOf(formatted));
+    this.#watch(request, args, context);
     return { kind: 'result', result: formatted };
+  }
+
+  /**
+   * Works out what the operation may cost.
+   * @param divisible fields may be left out of it
+   * @throws {WeirError} `COST_LIMIT_EXCEEDED`
+   */
+  #admit({ price }: OperationRequest, args: ValidatedExecutionArgs, context: RequestContext, divisible: boolean): void {
+    if (!price) return;
+    const admitted = admitCost(price, args.variableValues.coerced, this.#engine.settings, divisible);
+    context.estimate = admitted.estimate;
+    context.leftOut = admitted.leftOut;
+  }
+
+  /** What it would cost, and nothing is run. */
+  #plan(
+    request: OperationRequest,
+    args: ValidatedExecutionArgs,
+    context: RequestContext,
+    record: OperationRecord,
+  ): Outcome {
+    const explanation = this.#explain(request, args, context);
+    record.end('ok');
+    return { kind: 'result', result: { data: null, extensions: { explain: explanation } } };
+  }
+
+  #explain(
+    { price, explain: mode }: OperationRequest,
+    { variableValues }: ValidatedExecutionArgs,
+    context: RequestContext,
+  ): Explanation | undefined {
+    const { settings, breakerOf } = this.#engine;
+    if (!price || !mode) return undefined;
+    return explain(mode, price, variableValues.coerced, context, { breakerOf, maxCost: settings.maxCost });
+  }
+
+  /** What the answer says of its cost, if it says anything. */
+  #told(
+    request: OperationRequest,
+    args: ValidatedExecutionArgs,
+    context: RequestContext,
+  ): Readonly<Record<string, unknown>> | undefined {
+    if (!request.explain && !this.#engine.settings.reportCost) return undefined;
+    const explanation = this.#explain(request, args, context);
+    return { cost: costReport(context), ...(explanation && { explain: explanation }) };
+  }
+
+  /** For who writes modules: says which loaders were called more often than they need be. */
+  #watch({ price }: OperationRequest, { variableValues }: ValidatedExecutionArgs, context: RequestContext): void {
+    const { settings, log } = this.#engine;
+    if (!settings.development || !price || !context.calls.trace) return;
+    const fields = price.fields(variableValues.coerced, context.leftOut);
+    for (const { message, ...split } of splitBatches(fields, context.calls.trace))
+      log.warn({ requestId: context.id, ...split }, message);
   }
 
   #subscribe(request: OperationRequest, context: RequestContext, record: OperationRecord): Outcome | Promise<Outcome> {
     const args = this.#validate(request, undefined);
     if (Array.isArray(args)) return refuse(context, refused('BAD_USER_INPUT', args), record);
+    this.#admit(request, args, context, false);
+    if (request.explain === 'plan') return this.#plan(request, args, context, record);
     this.#subscriptions.reserve();
     context.sustained = true;
     record.execute();
@@ -182,18 +260,23 @@ export class Operations {
     }
   }
 
-  #parts(result: PartedResult, context: RequestContext, record: OperationRecord): ResultStream {
+  #parts(
+    result: PartedResult,
+    context: RequestContext,
+    record: OperationRecord,
+    told: () => Readonly<Record<string, unknown>> | undefined,
+  ): ResultStream {
     const results = new ResultStream({
       items: partsOf(result),
-      format: (part) => this.#format(part, context),
+      format: (part) => this.#format(part, context, told()),
       fail: (cause) => ({ ...this.#format({ errors: [new GraphQLError('', { cause })] }, context), hasNext: false }),
     });
     results.onEnd(() => record.end(context.errorCode === undefined && !context.degraded ? 'ok' : 'partial'));
     return results;
   }
 
-  #format(result: RawResult, context: RequestContext): Result {
-    return formatResult(result, context, (error) => this.#engine.errors.format(error, context));
+  #format(result: RawResult, context: RequestContext, told?: Readonly<Record<string, unknown>>): Result {
+    return formatResult(result, context, (error) => this.#engine.errors.format(error, context), told);
   }
 }
 

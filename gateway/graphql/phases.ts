@@ -7,8 +7,10 @@ import {
   validate,
   type DocumentNode,
   type GraphQLSchema,
+  type OperationDefinitionNode,
   type Source,
 } from 'graphql';
+import type { ItemizedPrice } from '#policies/cost/cost.ts';
 import { refused, type Refusal } from './refusal.ts';
 import type { Execution } from '#resolvers/execution.ts';
 import type { GraphqlSettings } from './settings.ts';
@@ -20,6 +22,8 @@ export interface Draft {
   document: DocumentNode;
   /** A fragment spreads itself. */
   cyclic: boolean;
+  /** Of its operations. */
+  readonly prices: Map<OperationDefinitionNode, ItemizedPrice>;
   /** Ends the way. */
   refusal: Refusal | undefined;
 }
@@ -28,6 +32,8 @@ export interface PhaseScope {
   readonly schema: GraphQLSchema;
   readonly settings: GraphqlSettings;
   readonly execution: Pick<Execution, 'demands'>;
+  /** What a call to an upstream costs, in thousandths. */
+  readonly weightOf: (upstream: string) => number;
 }
 
 /** Refuses by throwing a `WeirError` or a `GraphQLError`, or by setting `draft.refusal`. */
@@ -38,7 +44,8 @@ export interface DocumentPhase {
 }
 
 export function newDraft(source: Source): Draft {
-  return { source, tokens: 0, document: { kind: Kind.DOCUMENT, definitions: [] }, cyclic: false, refusal: undefined };
+  const document: DocumentNode = { kind: Kind.DOCUMENT, definitions: [] };
+  return { source, tokens: 0, document, cyclic: false, prices: new Map(), refusal: undefined };
 }
 
 /** @throws {GraphQLError} where the text is no document */

@@ -3,12 +3,12 @@ import { GraphQLError, Kind, Source, visit, type DocumentNode } from 'graphql';
 import type { OperationFacts } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Criticality } from '#core/criticality.ts';
-import type { OperationPrice } from '#core/price.ts';
 import type { FieldDemand } from '#policies/auth/field-guard.ts';
+import type { ItemizedPrice } from '#policies/cost/cost.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { operationCriticality } from './criticality.ts';
 import { operationDemands } from './operation-demands.ts';
-import { newDraft, type DocumentPhase, type PhaseScope } from './phases.ts';
+import { newDraft, type DocumentPhase, type Draft, type PhaseScope } from './phases.ts';
 import { refused, refusedAs, type Refusal } from './refusal.ts';
 
 /** A document that may be executed, with all that does not depend on a request. */
@@ -25,7 +25,7 @@ export interface PreparedOperation {
   /** What its fields ask of the reader, all together. */
   readonly demands: readonly FieldDemand[];
   /** Undefined where nothing is priced. */
-  readonly price: OperationPrice | undefined;
+  readonly price: ItemizedPrice | undefined;
 }
 
 export type Prepared = PreparedDocument | Refusal;
@@ -87,7 +87,7 @@ export function prepareDocument(text: string, phases: readonly DocumentPhase[], 
       run(draft, scope);
       if (draft.refusal) break;
     }
-    prepared = draft.refusal ?? complete(draft.document, text, scope);
+    prepared = draft.refusal ?? complete(draft, text, scope);
   } catch (error) {
     prepared = refusalOf(error);
   }
@@ -95,14 +95,18 @@ export function prepareDocument(text: string, phases: readonly DocumentPhase[], 
   return { prepared, bytes: 2 * text.length + draft.tokens * bytesPerToken * trees };
 }
 
-function complete(document: DocumentNode, text: string, { schema, settings, execution }: PhaseScope): PreparedDocument {
+function complete(
+  { document, prices }: Draft,
+  text: string,
+  { schema, settings, execution }: PhaseScope,
+): PreparedDocument {
   const documentHash = hash('sha256', text);
   const operations = document.definitions.flatMap((definition) => {
     if (definition.kind !== Kind.OPERATION_DEFINITION) return [];
     const facts = { name: definition.name?.value, type: definition.operation, hash: documentHash };
     const criticality = operationCriticality(schema, document, definition, settings.criticality);
     const demands = operationDemands(schema, execution.demands, document, definition);
-    return [{ facts, criticality, demands, price: undefined }];
+    return [{ facts, criticality, demands, price: prices.get(definition) }];
   });
   return { document, whole: withoutIncremental(document), operations };
 }

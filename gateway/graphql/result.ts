@@ -27,22 +27,26 @@ export interface RawResult extends RawPart {
 /**
  * Makes a result ready to be sent: errors lose what is internal, and fields that may fail leave their note. In an answer in
  * parts each part repeats the notes so far, since clients let a later `extensions` stand in for an earlier one.
+ * @param added further `extensions`
  */
 export function formatResult(
   raw: RawResult,
   context: RequestContext,
   formatError: (error: GraphQLError) => GraphQLFormattedError,
+  added?: Readonly<Record<string, unknown>>,
 ): Result {
   const { errors, incremental, completed, extensions, ...rest } = raw;
   const { degraded } = context;
-  if (!errors && !incremental && !completed && !degraded) return raw as Result;
+  if (!errors && !incremental && !completed && !degraded && !added) return raw as Result;
   const formatPart = (part: RawPart) => (part.errors ? { ...part, errors: part.errors.map(formatError) } : part);
   return {
     ...(errors && { errors: errors.map(formatError) }),
     ...rest,
     ...(incremental && { incremental: incremental.map(formatPart) }),
     ...(completed && { completed: completed.map(formatPart) }),
-    ...(degraded ? { extensions: { ...extensions, degraded: degraded.map(note) } } : extensions && { extensions }),
+    ...((extensions || degraded || added) && {
+      extensions: { ...extensions, ...(degraded && { degraded: degraded.map(note) }), ...added },
+    }),
   };
 }
 

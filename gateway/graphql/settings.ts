@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { costSettings } from '#policies/cost/settings.ts';
 import { documentLimits } from '#policies/document-limits/settings.ts';
 import { requirementSchema } from '#policies/auth/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
-import { count, duration, notBuilt } from '#upstreams/fields.ts';
+import { count, duration } from '#upstreams/fields.ts';
 import { documentsSchema } from './documents/settings.ts';
+import { explainSchema } from './explain-settings.ts';
 
 /** The GraphQL door. It opens only where modules are loaded. */
 export const graphqlSchema = z.strictObject({
@@ -40,7 +42,19 @@ export const graphqlSchema = z.strictObject({
     .describe(
       'What a field that the reader may not have costs: itself, which is null with FORBIDDEN, or the whole operation.',
     ),
-  maxCost: notBuilt(),
+  ...costSettings,
+  reportCost: z
+    .boolean()
+    .default(false)
+    .describe('Put `cost`, estimated and actual, into the `extensions` of every answer, not of explained ones alone.'),
+  explain: explainSchema,
+  development: z
+    .boolean()
+    .default(false)
+    .describe(
+      'For who writes modules: anybody may explain, and a loader that is called more often than it need be is logged. It ' +
+        'costs time for each field; leave it off where others depend on the gateway.',
+    ),
   documents: documentsSchema.prefault({}).describe('Which documents are run, and which are known by an id.'),
 });
 

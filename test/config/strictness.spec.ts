@@ -162,7 +162,6 @@ describe('a key', () => {
     'tiers: {}',
     'limits: {}',
     'cache: { redis: false }',
-    'graphql: { maxCost: 500 }',
     ...[
       'split',
       'cost',

@@ -61,6 +61,7 @@ export const labelsOf: Readonly<Record<string, readonly Label[]>> = {
   'weir.connections.refused': ['weir_connections_refused_reason'],
   'weir.event_loop.lag': [],
   'weir.fallbacks': ['weir_upstream', 'http_route', 'weir_field'],
+  'weir.cost.delta': ['graphql_operation_type'],
   'weir.graphql.documents': ['weir_document_source'],
   'weir.graphql.operation.duration': ['graphql_operation_type', 'weir_outcome'],
   'weir.graphql.subscriptions.open': [],

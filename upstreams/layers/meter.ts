@@ -75,6 +75,8 @@ class Measurement extends Relay {
   readonly #call: UpstreamCall;
   readonly #span: Span;
   readonly #startedMs: number;
+  /** Tells the trace of the request, where it has one. */
+  readonly #traced: ((ms: number, failed: boolean) => void) | undefined;
   #status = 0;
   /** It stands among the recent calls. */
   #counted = false;
@@ -85,6 +87,8 @@ class Measurement extends Relay {
     this.#call = call;
     this.#span = call.span;
     this.#startedMs = startedMs;
+    const { name, settings } = instruments.upstream;
+    this.#traced = call.own ? undefined : call.context.calls.trace?.begin(name, settings.weight);
   }
 
   override onHead(status: number, headers: Headers): void {
@@ -100,6 +104,7 @@ class Measurement extends Relay {
     this.#instruments.active.add(-1);
     this.#instruments.ofStatus(this.#status).record((now - this.#startedMs) / 1000);
     this.#span.end();
+    this.#traced?.(now - this.#startedMs, this.#status >= 500);
     if (this.#debugged) this.#tell(now, { status: this.#status });
     this.sink.onEnd(trailers);
   }
@@ -113,6 +118,7 @@ class Measurement extends Relay {
     bound.errors.add(1);
     this.#span.fail(error.code);
     this.#span.end();
+    this.#traced?.(now - this.#startedMs, true);
     if (this.#debugged) this.#tell(now, { error: error.code });
     this.sink.onError(error);
   }
