@@ -5,6 +5,7 @@ import { silentLogger } from '#core/log.ts';
 import { admitConnection } from '#policies/auth/connection-init.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
+import { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -50,6 +51,7 @@ export class Instance {
   readonly #load: LoadShedder;
   readonly #surroundings: AssemblySurroundings;
   readonly #store: RedisStore | undefined;
+  readonly #cache: MemoryStore;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
   readonly #running = new RunningUpstreams();
@@ -75,6 +77,7 @@ export class Instance {
     const { debug, log, meter, propagate } = telemetry;
     this.#load = new LoadShedder(config.listen, meter);
     this.#store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
+    this.#cache = new MemoryStore(config.cache);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -83,6 +86,7 @@ export class Instance {
       debug,
       load: this.#load,
       store: this.#store,
+      cache: this.#cache,
       workers: worker?.count ?? 1,
       ...(worker && { verdicts: worker.verdicts }),
     };
@@ -153,6 +157,7 @@ export class Instance {
   #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
     next.takeOver();
+    this.#cache.configure(project.loaded.config.cache);
     this.#graphql?.configure(project.loaded.config.graphql);
     this.#project = project;
     this.#assembly = next;

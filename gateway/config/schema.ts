@@ -7,6 +7,7 @@ import { routeSchema } from '#gateway/rest/settings.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
 import { corsSchema } from '#policies/cors/settings.ts';
+import { cacheSchema } from '#upstreams/cache/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 
@@ -45,7 +46,7 @@ export const configSchema = z
     redis: redisSchema.prefault({}).describe('What instances share. A change needs a restart.'),
     tiers: notBuilt(),
     limits: notBuilt(),
-    cache: notBuilt(),
+    cache: cacheSchema.prefault({}).describe('The one store of what upstreams have answered.'),
     compression: notBuilt(),
   })
   .refine(({ listen, admin }) => listen.port === 0 || listen.port !== admin.port, {

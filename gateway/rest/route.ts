@@ -1,6 +1,7 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { Requirement } from '#core/route.ts';
+import type { CacheRules } from '#upstreams/cache/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -21,6 +22,7 @@ export interface RestRouteOptions {
   readonly maxBodyBytes: number;
   readonly criticality: Criticality;
   readonly fallback: Fallback | undefined;
+  readonly cache: CacheRules | false;
   readonly requirement: Requirement;
 }
 
@@ -39,6 +41,8 @@ export class RestRoute implements TableEntry {
   readonly requirement: Requirement;
   readonly bufferBytes = bufferBytes;
   readonly criticality: Criticality;
+  /** How answers may be stored; false for not at all. */
+  readonly cache: CacheRules | false;
   readonly #rewrite: PathPattern | undefined;
   readonly #fallback: Fallback | undefined;
 
@@ -53,6 +57,7 @@ export class RestRoute implements TableEntry {
     this.maxBodyBytes = options.maxBodyBytes;
     this.#fallback = options.fallback;
     this.criticality = options.criticality;
+    this.cache = options.cache;
     this.requirement = options.requirement;
     this.#rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }

@@ -2,6 +2,7 @@ import { pathToRegexp, parse, PathError, type Token } from 'path-to-regexp';
 import { z } from 'zod';
 import { requirementSchema } from '#policies/auth/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
+import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
 
@@ -117,7 +118,9 @@ export const routeSchema = z
     cost: notBuilt(),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),
     limits: notBuilt(),
-    cache: notBuilt(),
+    cache: rulesSchema
+      .optional()
+      .describe("How answers are stored where the upstream says nothing, before the upstream's own `cache`; `false`: not at all."),
     transform: notBuilt(),
     aggregate: notBuilt(),
     operation: notBuilt(),

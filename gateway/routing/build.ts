@@ -6,6 +6,7 @@ import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { open, requirementOf } from '#policies/auth/requirement.ts';
+import { rulesOf } from '#upstreams/cache/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { OwnRoute } from './own-route.ts';
 import { PathPattern } from './pattern.ts';
@@ -68,6 +69,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
     requirement: requirementOf(settings.auth, config.auth.default),
     criticality: settings.criticality,
+    cache: rulesOf(config.upstreams[settings.upstream]?.cache, settings.cache),
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }
