@@ -4,11 +4,11 @@ import type { Partition } from './memory-store.ts';
 import type { CacheRules } from './settings.ts';
 
 /**
- * Everybody who asks under the same host: upstreams are told it, so an answer may depend on it. Whoever makes up a host finds
- * nothing and spoils nothing.
+ * Everybody who asks under the same host and scheme: upstreams are told them, so an answer may depend on them. Whoever makes
+ * up a host finds nothing and spoils nothing.
  */
-export function everybody({ context }: UpstreamCall): Partition {
-  return context.host;
+export function everybody({ context: { host, forwarded } }: UpstreamCall): Partition {
+  return forwarded.proto === 'https' ? host : `http ${host}`;
 }
 
 /** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */
@@ -23,7 +23,7 @@ export function shownIdentity({ settings }: Upstream, { identityKey, headers }: 
 
 /** Those who may be given an answer that is not for everybody. */
 export function ownPartition(upstream: Upstream, call: UpstreamCall, rules: CacheRules): Partition {
-  const { host, identity } = call.context;
-  if (rules.scope === 'consumer') return `${host}\nconsumer ${identity.consumer}`;
-  return `${host}\n\n${shownIdentity(upstream, call)}`;
+  const all = everybody(call);
+  if (rules.scope === 'consumer') return `${all}\nconsumer ${call.context.identity.consumer}`;
+  return `${all}\n\n${shownIdentity(upstream, call)}`;
 }

@@ -56,6 +56,7 @@ export class Entry {
     else this.headers['content-length'] = String(this.body.length);
     this.#second = -1;
     let bytes = overheadBytes + this.body.length + 2 * (this.target.length + this.partition.length + this.selected.length);
+    for (const tag of this.tags) bytes += 2 * tag.length + 64;
     for (const name in this.headers) bytes += 2 * (name.length + String(this.headers[name]).length);
     this.bytes = bytes;
   }

@@ -8,6 +8,7 @@ import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
 import type { CacheRules } from './settings.ts';
 import { storing, type Storing } from './storing.ts';
+import { tagsOf } from './tags.ts';
 
 /** Where the reads of one upstream meet its store. */
 export interface Desk {
@@ -265,7 +266,7 @@ export class Fetch implements ResponseSink, CallHandle {
     for (const chunk of this.#chunks) at += chunk.copy(body, at);
     this.#chunks = [];
     const { audience, entry: former, rules } = this.#errand;
-    const answer = { status: this.#status, body, tags: rules.tags ?? noTags };
+    const answer = { status: this.#status, body, tags: tagsOf(terms.headers, rules.tags) };
     const partition = terms.shared ? audience.everybody : audience.own;
     if (former && !former.gone && former.partition !== partition) shelf.remove(former);
     shelf.put(new Entry(path, partition, answer, terms, headers));
@@ -301,8 +302,6 @@ export class Fetch implements ResponseSink, CallHandle {
     this.#handle.abort(reason);
   }
 }
-
-const noTags: readonly string[] = Object.freeze([]);
 
 const useless = new WeirError('CLIENT_CLOSED_REQUEST', { detail: 'Nobody needs the rest.' });
 

@@ -10,12 +10,16 @@ export function variedBy(vary: string | string[] | undefined): readonly string[]
   const names = new Set<string>();
   for (const part of String(vary).toLowerCase().split(',')) {
     const name = part.trim();
-    // What differs for every request is no better than `*`; the host is part of every key.
-    if (name === '*' || (stamped.has(name) && name !== 'x-forwarded-host')) return undefined;
-    if (name !== '') names.add(name);
+    if (name === '' || ofEveryKey.has(name)) continue;
+    // What differs for every request is no better than `*`.
+    if (name === '*' || stamped.has(name)) return undefined;
+    names.add(name);
   }
   return names.size > maxFields ? undefined : names.size === 0 ? nothing : [...names].toSorted();
 }
+
+/** What the upstream is told of the host and the scheme of the request is part of every key. */
+const ofEveryKey: ReadonlySet<string> = new Set(['x-forwarded-host', 'x-forwarded-proto']);
 
 const nothing: readonly string[] = Object.freeze([]);
 

@@ -4,11 +4,12 @@ import { Relay, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts'
 import { wasNeverSent } from '#upstreams/exchange/failure.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { pathOf, type Shelf } from './memory-store.ts';
+import { groupsOf } from './tags.ts';
 
 /**
  * Watches a call that may change something, and makes what it may have changed invalid (RFC 9111 §4.4): its own URI, those
- * that `Location` and `Content-Location` name, the collection that its path is a member of, and the tags that the
- * configuration gives it. Any query counts as the same place: `PATCH /orders/7` is seen by `GET /orders?userId=3`.
+ * that `Location` and `Content-Location` name, the collection that its path is a member of, the tags that the
+ * configuration gives it, and the groups that the answer names (RFC 9875 §3). Any query counts as the same place: `PATCH /orders/7` is seen by `GET /orders?userId=3`.
  */
 export class Write extends Relay {
   readonly #shelf: Shelf;
@@ -48,6 +49,7 @@ export class Write extends Relay {
       if (target !== undefined) shelf.invalidatePath(target);
     }
     for (const tag of this.#tags) shelf.invalidateTag(tag);
+    for (const group of groupsOf(headers['cache-group-invalidation'])) shelf.invalidateTag(group);
   }
 
   /** The path that a reference leads to, where that is at the same origin: of the upstream, or as clients see it. */
