@@ -29,6 +29,8 @@ class CallLedger {
   readonly sent = new Map<string, number>();
   /** Reads that were answered by somebody else's call in flight. */
   collapsed = 0;
+  /** Reads that were answered from the store. */
+  cached = 0;
   total = 0;
   /** What they cost, in thousandths of a call. */
   spent = 0;

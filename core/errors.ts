@@ -166,6 +166,15 @@ export const errorTable = {
     meaning: 'The client closed the connection before the answer was complete. No client sees this code; logs do.',
     action: 'Nothing, unless it is frequent: then the client is less patient than the upstream is fast.',
   },
+  NOT_STORED: {
+    status: 504,
+    fault: 'client',
+    title: 'No stored answer can be used',
+    retry: 'no',
+    meaning: 'The request says `Cache-Control: only-if-cached`, and the gateway has no stored answer that it may give.',
+    action: 'Send the request without `only-if-cached`; its answer comes from the upstream then.',
+    proxyStatus: 'http_request_denied',
+  },
   GRAPHQL_PARSE_FAILED: {
     status: 400,
     fault: 'client',

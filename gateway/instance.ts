@@ -5,6 +5,7 @@ import { silentLogger } from '#core/log.ts';
 import { admitConnection } from '#policies/auth/connection-init.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
+import { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -54,6 +55,7 @@ export class Instance {
   readonly spend: Spend;
   /** What instances share. */
   readonly store: RedisStore | undefined;
+  readonly #cache: MemoryStore;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
   readonly #running = new RunningUpstreams();
@@ -80,6 +82,7 @@ export class Instance {
     this.#load = new LoadShedder(config.listen, meter);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
+    this.#cache = new MemoryStore(config.cache);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -88,6 +91,7 @@ export class Instance {
       debug,
       load: this.#load,
       store: this.store,
+      cache: this.#cache,
       workers: worker?.count ?? 1,
       spent: (context, upstream, price) => this.spend.count(context, upstream, price),
       ...(worker && { verdicts: worker.verdicts }),
@@ -163,6 +167,7 @@ export class Instance {
     const former = this.#assembly;
     next.takeOver();
     this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
+    this.#cache.configure(project.loaded.config.cache);
     this.#project = project;
     this.#assembly = next;
     this.operations.settle();

@@ -17,6 +17,7 @@ import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
 import { balancer } from '#upstreams/layers/balancer.ts';
 import { breaker } from '#upstreams/layers/breaker.ts';
 import { bulkhead } from '#upstreams/layers/bulkhead.ts';
+import { cache } from '#upstreams/layers/cache.ts';
 import { collapse } from '#upstreams/layers/collapse.ts';
 import { debug } from '#upstreams/layers/debug.ts';
 import { deadline } from '#upstreams/layers/deadline.ts';
@@ -78,6 +79,7 @@ export const documentPhases: readonly DocumentPhase[] = [
 export const upstreamLayers: readonly { readonly layer: Layer; readonly why: string }[] = [
   { layer: deadline, why: 'outermost: no wait further down, for a probe, a retry or a connection, may outlast it' },
   { layer: identity, why: 'above what shares answers: what the upstream is shown is part of the key of what it said' },
+  { layer: cache, why: 'below identity, which is part of its key; above the meter: what is stored costs nothing' },
   { layer: collapse, why: 'above the meter: a read that rides on another is no call' },
   { layer: meter, why: 'above retry: a call is paid once, whatever its attempts' },
   { layer: retry, why: 'above the breaker: every attempt is a verdict, and an open breaker ends the retries' },

@@ -4,6 +4,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { Span } from '#core/trace.ts';
+import type { CacheRules } from './cache/settings.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** A request body too large or too open-ended to hold, or an upgrade: handed to the exchange as the host has it. */
@@ -46,12 +47,18 @@ export interface UpstreamCall {
   readonly pinned: Endpoint | undefined;
   /** Milliseconds that the route allows instead of the upstream's `timeout`. */
   readonly timeoutMs: number | undefined;
+  /** How answers may be stored, by the route; undefined for what the upstream's settings say, false for not at all. */
+  readonly cache: CacheRules | false | undefined;
   /** The parent of the attempts' spans: the request's, then the call's. */
   span: Span;
   /** Monotonic; set by the deadline layer. */
   deadlineMs: number;
   /** Set by the identity layer: exactly what of the caller the upstream is shown, as part of the collapse and cache key. */
   identityKey: string;
+  /** Set by the cache: the last write to the path that it had seen. Who asked before it does not share with who asked after. */
+  writes: number;
+  /** Set by the collapse layer: the answer is that of another's call. */
+  collapsed: boolean;
   /** Set by the balancer for the attempt at hand; still set while a retry chooses another. */
   endpoint: Endpoint | undefined;
   /** Set by the balancer once there is a retry: where attempts have failed. */
@@ -65,6 +72,7 @@ export interface CallOptions {
   readonly own?: boolean;
   readonly pinned?: Endpoint;
   readonly timeoutMs?: number | undefined;
+  readonly cache?: CacheRules | false | undefined;
 }
 
 export function newCall(
@@ -85,9 +93,12 @@ export function newCall(
     own: options.own ?? false,
     pinned: options.pinned,
     timeoutMs: options.timeoutMs,
+    cache: options.cache,
     span: context.span,
     deadlineMs: Number.POSITIVE_INFINITY,
     identityKey: '',
+    writes: 0,
+    collapsed: false,
     endpoint: undefined,
     failed: undefined,
   };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { balanceSchema } from './balancing/settings.ts';
+import { rulesSchema } from './cache/settings.ts';
 import { discoverySchema, dnsSchema } from './discovery/settings.ts';
 import { count, duration, headerName, httpUrl, price, size } from './fields.ts';
 
@@ -182,6 +183,9 @@ export const upstreamSchema = z
         "The service's OpenAPI document, 3.0 or 3.1, YAML or JSON: what `/openapi.json` says of its routes, and `validate` " +
           'holds them to. Modules name theirs in code.',
       ),
+    cache: rulesSchema
+      .optional()
+      .describe('How answers are stored where neither the upstream nor the route says it; `false`: not at all.'),
     weight: price()
       .prefault(1)
       .describe('Price of one call, in which limits of unit `cost` are counted; 0.25 and 0 are prices too.'),

@@ -7,6 +7,7 @@ import type { Meter } from '#core/meter.ts';
 import type { Propagate } from '#core/trace.ts';
 import { Breaker } from './breaker.ts';
 import type { Send } from './call.ts';
+import type { MemoryStore } from './cache/memory-store.ts';
 import { ConnectionSlots } from './connections.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Discovery } from './discovery/discovery.ts';
@@ -33,6 +34,8 @@ export interface Surroundings {
   readonly debug?: DebugLog;
   /** Where another process checks the health of endpoints: what it has found. Left out, this one checks. */
   readonly verdicts?: HealthVerdicts;
+  /** Where answers are stored; nothing is where it is left out. */
+  readonly cache?: MemoryStore;
   /** Called when a health check has changed what is known of an endpoint. */
   readonly healthChanged?: () => void;
   /** Told of each call that is sent for somebody, with its price in thousandths of a call. */

@@ -10,6 +10,7 @@ import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
 import { compressionSchema } from '#policies/compression/settings.ts';
 import { corsProblem, corsSchema } from '#policies/cors/settings.ts';
 import { securityHeadersSchema } from '#policies/security-headers/settings.ts';
+import { cacheSchema } from '#upstreams/cache/settings.ts';
 import { name, notBuilt } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 
@@ -52,10 +53,10 @@ export const configSchema = z
     redis: redisSchema.prefault({}).describe('What instances share. A change needs a restart.'),
     tiers: notBuilt(),
     limits: notBuilt(),
-    cache: notBuilt(),
     compression: compressionSchema
       .prefault({})
       .describe('How answers are compressed for whoever asks for it; `off` leaves all as they are.'),
+    cache: cacheSchema.prefault({}).describe('The one store of what upstreams have answered.'),
   })
   .refine(({ listen, admin }) => listen.port === 0 || listen.port !== admin.port, {
     path: ['listen', 'port'],

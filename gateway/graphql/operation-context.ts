@@ -51,6 +51,7 @@ export function account(parent: RequestContext, { calls, errorCode, denial, fall
   parent.calls.total += calls.total;
   parent.calls.spent += calls.spent;
   parent.calls.collapsed += calls.collapsed;
+  parent.calls.cached += calls.cached;
   parent.errorCode ??= errorCode;
   parent.denial ??= denial;
   parent.fallback ||= fallback;

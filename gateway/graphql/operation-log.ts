@@ -39,6 +39,7 @@ export class OperationLog {
         durationMs: Math.round((this.#clock.monotonicMs() - context.startedMs) * 1000) / 1000,
         calls: calls.total,
         upstreams: calls.total === 0 ? undefined : Object.fromEntries(calls.sent),
+        cached: calls.cached === 0 ? undefined : calls.cached,
         operation: operation && { ...operation, name: operation.name?.slice(0, maxName) },
         error: errorCode,
         degraded: degraded?.length,

@@ -53,6 +53,7 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
     body: context.body,
     stream,
     timeoutMs: route.timeoutMs,
+    cache: route.cache,
   });
   const passage = new Passage(context);
   // A client that asks for another protocol can use no answer but that protocol's.

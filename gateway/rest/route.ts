@@ -2,6 +2,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement } from '#core/route.ts';
+import type { CacheRules } from '#upstreams/cache/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -23,6 +24,7 @@ export interface RestRouteOptions {
   readonly maxBodyBytes: number;
   readonly criticality: Criticality;
   readonly fallback: Fallback | undefined;
+  readonly cache: CacheRules | false;
   readonly requirement: Requirement;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
@@ -52,6 +54,8 @@ export class RestRoute implements TableEntry {
   /** It stands in the OpenAPI document. */
   readonly documented: boolean;
   readonly rewrite: PathPattern | undefined;
+  /** How answers may be stored; false for not at all. */
+  readonly cache: CacheRules | false;
   readonly #fallback: Fallback | undefined;
 
   constructor(options: RestRouteOptions) {
@@ -65,6 +69,7 @@ export class RestRoute implements TableEntry {
     this.maxBodyBytes = options.maxBodyBytes;
     this.#fallback = options.fallback;
     this.criticality = options.criticality;
+    this.cache = options.cache;
     this.requirement = options.requirement;
     this.cors = options.cors;
     this.coding = options.coding;

@@ -4,6 +4,7 @@ import { requirementSchema } from '#policies/auth/settings.ts';
 import { routeCompressionSchema } from '#policies/compression/settings.ts';
 import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
+import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
 
@@ -123,7 +124,11 @@ export const routeSchema = z
     cost: notBuilt(),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),
     limits: notBuilt(),
-    cache: notBuilt(),
+    cache: rulesSchema
+      .optional()
+      .describe(
+        "How answers are stored where the upstream says nothing, before the upstream's own `cache`; `false`: not at all.",
+      ),
     transform: notBuilt(),
     aggregate: notBuilt(),
     operation: notBuilt(),

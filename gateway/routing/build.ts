@@ -11,6 +11,7 @@ import { compression } from '#policies/compression/compression.ts';
 import { compressionFor } from '#policies/compression/settings.ts';
 import { cors } from '#policies/cors/cors.ts';
 import { corsFor } from '#policies/cors/settings.ts';
+import { rulesOf } from '#upstreams/cache/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { OwnRoute } from './own-route.ts';
 import { PathPattern } from './pattern.ts';
@@ -83,6 +84,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     coding: compressed && compression(compressed),
     removed: config.headers.remove,
     documented: settings.documented,
+    cache: rulesOf(config.upstreams[settings.upstream]?.cache, settings.cache),
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

@@ -38,6 +38,7 @@ export function logAccess(log: TelemetryLog, refusals: RefusalLog, context: Requ
       calls: calls.total,
       upstreams: calls.total === 0 ? undefined : Object.fromEntries(calls.sent),
       collapsed: calls.collapsed === 0 ? undefined : calls.collapsed,
+      cached: calls.cached === 0 ? undefined : calls.cached,
       operation: operation && {
         name: operation.name === undefined ? undefined : bounded(operation.name, maxName),
         type: operation.type,

@@ -39,8 +39,9 @@ export interface GraphqlAnswer {
  */
 export async function startShopGateway(settings = ''): Promise<ShopGateway> {
   const shop = await spawnShop({ ports: 'free' });
+  // These specifications count calls; what the store saves has its own.
   const upstreams = services.map(
-    (name) => `  ${name}: { endpoints: ["${shop[name].url}"]${settings === '' ? '' : `, ${settings}`} }`,
+    (name) => `  ${name}: { endpoints: ["${shop[name].url}"], cache: false${settings === '' ? '' : `, ${settings}`} }`,
   );
   const gateway = await startGateway(`upstreams:\n${upstreams.join('\n')}\n`, { modules: 'resolvers' });
   return {

@@ -45,6 +45,7 @@ function sameRead(a: UpstreamCall, b: UpstreamCall): boolean {
   return (
     a.method === b.method &&
     a.identityKey === b.identityKey &&
+    a.writes === b.writes &&
     covers(a.headers, b.headers) &&
     covers(b.headers, a.headers)
   );
@@ -243,6 +244,7 @@ class Follower implements CallHandle {
   receive(status: number, headers: Headers, chunks: readonly Buffer[], trailers: Headers | undefined): void {
     this.#ended = true;
     this.#call.context.calls.collapsed++;
+    this.#call.collapsed = true;
     this.#sink.onHead(status, headers);
     for (const chunk of chunks) this.#sink.onData(chunk);
     this.#sink.onEnd(trailers);

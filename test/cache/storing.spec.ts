@@ -1,0 +1,187 @@
+import { describe, expect, test } from 'vitest';
+import { cacheControl, targetedControl } from '#upstreams/cache/directives.ts';
+import { byteRange } from '#upstreams/cache/ask.ts';
+import { httpDate } from '#upstreams/cache/http-date.ts';
+import { storing } from '#upstreams/cache/storing.ts';
+import { rulesOf, type CacheRules } from '#upstreams/cache/settings.ts';
+import { selecting, variedBy } from '#upstreams/cache/vary.ts';
+
+const nowMs = Date.parse('2026-11-21T12:00:00Z');
+const date = new Date(nowMs).toUTCString();
+const later = (seconds: number) => new Date(nowMs + seconds * 1000).toUTCString();
+
+function judged(
+  headers: Record<string, string | string[]>,
+  rules: CacheRules = {},
+  { status = 200, identified = false } = {},
+) {
+  return storing({ status, headers: { date, ...headers }, askedMs: nowMs, nowMs, identified }, rules);
+}
+
+const control = (value: string, rules?: CacheRules, facts?: { status?: number; identified?: boolean }) =>
+  judged({ 'cache-control': value }, rules, facts);
+
+describe('How long an answer is fresh', () => {
+  test.each([
+    ['max-age', { 'cache-control': 'max-age=60' }, 60],
+    ['s-maxage before max-age (RFC 9111 §5.2.2.10)', { 'cache-control': 'max-age=60, s-maxage=10' }, 10],
+    ['CDN-Cache-Control before all (RFC 9213 §2.2)', { 'cdn-cache-control': 'max-age=5', 'cache-control': 's-maxage=9' }, 5],
+    ['Expires less Date (RFC 9111 §4.2.1)', { expires: later(30) }, 30],
+    ['max-age before Expires (RFC 9111 §5.3)', { 'cache-control': 'max-age=60', expires: later(1) }, 60],
+    ['a quoted number (RFC 9111 §5.2)', { 'cache-control': 'max-age="60"' }, 60],
+    ['the first of two (RFC 9111 §4.2.1)', { 'cache-control': 'max-age=60, max-age=5' }, 60],
+    ['at most 68 years (RFC 9111 §1.2.2)', { 'cache-control': 'max-age=99999999999' }, 2 ** 31],
+  ])('is said by %s', (_, headers, seconds) => {
+    expect(judged(headers)?.lifetimeMs).toBe(seconds * 1000);
+  });
+
+  test.each([
+    ['a max-age that is no number', { 'cache-control': "max-age='60'", etag: '"1"' }],
+    ['an Expires that is no date (RFC 9111 §5.3)', { expires: '0', etag: '"1"' }],
+  ])('is not at all after %s', (_, headers) => {
+    expect(judged(headers)?.lifetimeMs).toBe(0);
+  });
+
+  test('is guessed from Last-Modified only where the configuration asks for it (RFC 9111 §4.2.2)', () => {
+    const headers = { 'last-modified': later(-1000) };
+    expect(judged(headers)).toBeUndefined();
+    expect(judged(headers, { heuristic: true })?.lifetimeMs).toBe(100_000);
+    expect(judged(headers, { heuristic: true }, { status: 503 })).toBeUndefined();
+  });
+
+  test('counts from when it was made: Age, Date, and the time on the way (RFC 9111 §4.2.3)', () => {
+    const made = (headers: Record<string, string>) => nowMs - judged({ 'cache-control': 'max-age=60', ...headers })!.bornMs;
+    expect(made({ age: '30' })).toBe(30_000);
+    expect(made({ date: later(-20) })).toBe(20_000);
+    expect(made({ age: '7, 100' })).toBe(7_000);
+    expect(made({ age: 'old' })).toBe(0);
+    const slow = storing(
+      { status: 200, headers: { date, 'cache-control': 'max-age=60' }, askedMs: nowMs - 4000, nowMs, identified: false },
+      {},
+    );
+    expect(nowMs - slow!.bornMs).toBe(4000);
+  });
+
+  test('is what the route says only where the upstream says nothing', () => {
+    const rules = { ttl: 5000, staleWhileRevalidate: 1000, staleIfError: 2000 };
+    expect(judged({}, rules)).toMatchObject({ lifetimeMs: 5000, staleWhileRevalidateMs: 1000, staleIfErrorMs: 2000 });
+    expect(control('max-age=60, stale-if-error=7', rules)).toMatchObject({ lifetimeMs: 60_000, staleIfErrorMs: 7000 });
+    expect(control('no-store', rules)).toBeUndefined();
+    expect(control('private', rules)).toBeUndefined();
+    expect(control('no-cache', rules)).toBeUndefined();
+    expect(judged({}, rules, { status: 500 })).toBeUndefined();
+    expect(control('must-revalidate', rules)).toMatchObject({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 });
+    expect(control('s-maxage=9', rules)).toMatchObject({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 });
+    expect(control('s-maxage=9, stale-if-error=3', rules)).toMatchObject({ staleIfErrorMs: 3000 });
+  });
+});
+
+describe('What is stored', () => {
+  test.each([
+    ['no-store (RFC 9111 §5.2.2.5)', { 'cache-control': 'no-store, max-age=60' }],
+    ['private (RFC 9111 §5.2.2.7)', { 'cache-control': 'private, max-age=60' }],
+    ['Vary: * (RFC 9111 §4.1)', { 'cache-control': 'max-age=60', vary: 'accept, *' }],
+    ['Vary on what differs for each request', { 'cache-control': 'max-age=60', vary: 'X-Request-Id' }],
+    ['a cookie, which is somebody’s', { 'cache-control': 'max-age=60', 'set-cookie': 'a=b' }],
+    ['a stream of events', { 'cache-control': 'max-age=60', 'content-type': 'text/event-stream' }],
+    ['a quotation that never ends and may hide no-store', { 'cache-control': 'max-age=60, x="no-store' }],
+    ['nothing that allows it', {}],
+    ['neither time nor validator', { 'cache-control': 'max-age=0' }],
+    ['a partial answer', { 'cache-control': 'max-age=60', 'content-range': 'bytes 0-1/2' }, 206],
+    ['must-understand with a status that is not (RFC 9111 §5.2.2.3)', { 'cache-control': 'max-age=60, must-understand' }, 599],
+  ])('is nothing with %s', (_, headers, status = 200) => {
+    expect(judged(headers, {}, { status })).toBeUndefined();
+  });
+
+  test('is an answer with a cookie that is said to be for all', () => {
+    expect(judged({ 'cache-control': 'public, max-age=60', 'set-cookie': 'lang=de' })).toBeDefined();
+  });
+
+  test('is must-understand with a status that is understood, in spite of no-store (RFC 9111 §5.2.2.3)', () => {
+    expect(control('max-age=60, must-understand, no-store')).toBeDefined();
+  });
+
+  test('leaves out fields of the connection, and those that no-cache and private name (RFC 9111 §3.1)', () => {
+    const stored = judged({
+      'cache-control': 'max-age=60, no-cache="a", private="B, c"',
+      connection: 'd',
+      'keep-alive': 'x',
+      a: '1',
+      b: '2',
+      c: '3',
+      d: '4',
+      e: '5',
+    });
+    expect(stored?.noCache).toBe(false);
+    expect(Object.keys(stored!.headers).toSorted()).toEqual(['cache-control', 'date', 'e']);
+  });
+});
+
+describe('Who may be given it, once the upstream was shown who asks (RFC 9111 §3.5)', () => {
+  test.each([
+    ['max-age=60', {}, false],
+    ['max-age=60, public', {}, true],
+    ['s-maxage=60', {}, true],
+    ['max-age=60, must-revalidate', {}, true],
+    ['max-age=60', { scope: 'shared' }, true],
+    ['max-age=60, public', { scope: 'consumer' }, false],
+    ['max-age=60, public', { scope: 'subject' }, false],
+  ] as const)('%s, scope %o: shared is %s', (value, rules, shared) => {
+    expect(control(value, rules, { identified: true })?.shared).toBe(shared);
+    expect(control(value, rules, { identified: false })?.shared).toBe(true);
+  });
+});
+
+describe('Reading fields', () => {
+  test('takes directives without regard to case, and leaves out what does not fit', () => {
+    const directives = cacheControl('Max-Age=5 , NO-CACHE="A, b", x y, private, foo=bar');
+    expect(directives.seconds('max-age')).toBe(5);
+    expect(directives.fields('no-cache')).toEqual(['a', 'b']);
+    expect(directives.whole('private')).toBe(true);
+    expect(directives.has('x')).toBe(false);
+  });
+
+  test('takes a targeted field as the dictionary that it is, or leaves it alone (RFC 9213 §2.1)', () => {
+    expect(targetedControl('max-age=60;x=1, no-store=?0, private')?.seconds('max-age')).toBe(60);
+    expect(targetedControl('no-store=?0, private')?.has('no-store')).toBe(false);
+    for (const invalid of ['', 'Max-Age=60', 'max-age=', 'max-age=60 private', '"a"'])
+      expect(targetedControl(invalid)).toBeUndefined();
+  });
+
+  test('reads the three formats of dates, and nothing else (RFC 9110 §5.6.7)', () => {
+    const expected = Date.parse('1994-11-06T08:49:37Z');
+    for (const text of ['Sun, 06 Nov 1994 08:49:37 GMT', 'Sunday, 06-Nov-94 08:49:37 GMT', 'Sun Nov  6 08:49:37 1994'])
+      expect(httpDate(text, nowMs)).toBe(expected);
+    for (const text of ['', '0', '1994-11-06', 'Sun, 06 Nov 1994 08:49:37 CET', 'Sun, 32 Nov 1994 08:49:37 GMT'])
+      expect(httpDate(text, nowMs)).toBeUndefined();
+  });
+
+  test('compares what selects an answer by what it means (RFC 9111 §4.1)', () => {
+    expect(variedBy('B, a ,, b')).toEqual(['a', 'b']);
+    const key = (value: string | string[]) => selecting(['accept-language'], { 'accept-language': value });
+    expect(key('en, DE')).toBe(key(['de', 'en']));
+    expect(key('en, de;q=0.5')).not.toBe(key('en, de'));
+    const other = (value?: string) => selecting(['foo'], { foo: value });
+    expect(other('1,2')).toBe(other(' 1, 2 '));
+    expect(other('1, 2')).not.toBe(other('2, 1'));
+    expect(other()).not.toBe(other(''));
+  });
+
+  test('cuts one range of bytes and leaves others alone (RFC 9110 §14.1.2)', () => {
+    expect(byteRange('bytes=0-1', 10)).toEqual({ first: 0, last: 1 });
+    expect(byteRange('bytes=5-', 10)).toEqual({ first: 5, last: 9 });
+    expect(byteRange('bytes=-3', 10)).toEqual({ first: 7, last: 9 });
+    expect(byteRange('bytes=8-99', 10)).toEqual({ first: 8, last: 9 });
+    for (const range of ['bytes=10-', 'bytes=-0']) expect(byteRange(range, 10)).toBe('unsatisfiable');
+    for (const range of ['bytes=0-1,3-4', 'lines=0-1', 'bytes=5-2', 'bytes=-'])
+      expect(byteRange(range, 10)).toBeUndefined();
+  });
+
+  test('a route adds to what its upstream says, and either can turn it off', () => {
+    expect(rulesOf({ ttl: 1, tags: ['a'] }, { ttl: 2 })).toEqual({ ttl: 2, tags: ['a'] });
+    expect(rulesOf(undefined, undefined)).toEqual({});
+    expect(rulesOf(false, undefined)).toBe(false);
+    expect(rulesOf(false, { ttl: 2 })).toEqual({ ttl: 2 });
+    expect(rulesOf({ ttl: 1 }, false)).toBe(false);
+  });
+});

@@ -1,0 +1,29 @@
+import type { UpstreamCall } from '#upstreams/call.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
+import type { Partition } from './memory-store.ts';
+import type { CacheRules } from './settings.ts';
+
+/**
+ * Everybody who asks under the same host and scheme: upstreams are told them, so an answer may depend on them. Whoever makes
+ * up a host finds nothing and spoils nothing.
+ */
+export function everybody({ context: { host, forwarded } }: UpstreamCall): Partition {
+  return forwarded.proto === 'https' ? host : `http ${host}`;
+}
+
+/** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */
+export function shownIdentity({ settings }: Upstream, { identityKey, headers }: UpstreamCall): string {
+  let shown = identityKey;
+  // A line break cannot stand in a header value, so no two of these make one.
+  if (headers.cookie !== undefined) shown += `\n\ncookie ${String(headers.cookie)}`;
+  if (headers.authorization !== undefined && typeof settings.identity === 'string' && settings.identity !== 'token')
+    shown += `\n\nauthorization ${String(headers.authorization)}`;
+  return shown;
+}
+
+/** Those who may be given an answer that is not for everybody. */
+export function ownPartition(upstream: Upstream, call: UpstreamCall, rules: CacheRules): Partition {
+  const all = everybody(call);
+  if (rules.scope === 'consumer') return `${all}\nconsumer ${call.context.identity.consumer}`;
+  return `${all}\n\n${shownIdentity(upstream, call)}`;
+}

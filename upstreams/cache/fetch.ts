@@ -1,0 +1,320 @@
+import { WeirError } from '#core/errors.ts';
+import type { Headers } from '#core/headers.ts';
+import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
+import type { Upstream } from '#upstreams/upstream.ts';
+import { isUnchanged, type Ask } from './ask.ts';
+import { deliver, unchanged } from './deliver.ts';
+import { Entry } from './entry.ts';
+import type { Partition, Shelf } from './memory-store.ts';
+import type { CacheRules } from './settings.ts';
+import { storing, type Storing } from './storing.ts';
+import { tagsOf } from './tags.ts';
+
+/** Where the reads of one upstream meet its store. */
+export interface Desk {
+  readonly upstream: Upstream;
+  readonly shelf: Shelf;
+  readonly next: Send;
+  /** Statuses that a stored answer may stand in for. */
+  readonly failing: ReadonlySet<number>;
+}
+
+export interface Errand {
+  readonly rules: CacheRules;
+  readonly ask: Ask | undefined;
+  /** Why it is not answered from the store (RFC 9211 §2.2). */
+  readonly why: string;
+  /** What the store has, and what cannot be given out as it is. */
+  readonly entry: Entry | undefined;
+  readonly audience: { readonly everybody: Partition; readonly own: Partition; readonly identified: boolean };
+}
+
+/** More of a body that nobody reads is not waited for. */
+const maxIdleBytes = 64 * 1024;
+
+/** RFC 9111 §3.2: a 304 says nothing new of these, which belong to the content that is stored. */
+const ofContent: ReadonlySet<string> = new Set([
+  'content-encoding',
+  'content-length',
+  'content-md5',
+  'content-range',
+  'etag',
+  'transfer-encoding',
+]);
+
+/** `Cache-Status` (RFC 9211) of an answer that does not come from the store. An answer to a resolver needs none. */
+export function noteStatus({ context, buffered, own }: UpstreamCall, status: string, above?: string | string[]): void {
+  if (buffered || own) return;
+  context.reply.headers['cache-status'] = above === undefined ? `weir; ${status}` : `${String(above)}, weir; ${status}`;
+}
+
+/**
+ * A read that goes to the upstream: with the validators of what is stored, if there is something. Its answer goes on as it comes
+ * and is stored beside, once it is whole; a 304 renews what is stored; and where the upstream fails, what is stored may stand in.
+ */
+export class Fetch implements ResponseSink, CallHandle {
+  readonly #desk: Desk;
+  readonly #call: UpstreamCall;
+  readonly #errand: Errand;
+  readonly #sink: ResponseSink;
+  #handle: CallHandle = endedHandle;
+  /** The writes that were known when it went out. */
+  readonly #moment: number;
+  #askedMs = 0;
+  #validating = false;
+  /** The caller has its answer, from the store; what still comes is not for it. */
+  #served = false;
+  /** A 304 was about something else than what is stored. */
+  #again = false;
+  /** The answer's head has gone on. */
+  #begun = false;
+  /** The caller needs no content. */
+  #mute = false;
+  #status = 0;
+  #terms: Storing | undefined;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(desk: Desk, call: UpstreamCall, errand: Errand, sink: ResponseSink) {
+    this.#desk = desk;
+    this.#call = call;
+    this.#errand = errand;
+    this.#sink = sink;
+    this.#moment = desk.shelf.moment;
+    call.writes = desk.shelf.lastWrite(call.path);
+  }
+
+  start(): CallHandle {
+    const { entry } = this.#errand;
+    const { headers, method } = this.#call;
+    // RFC 9111 §4.3.1.
+    if (entry && method === 'GET') {
+      const { etag, 'last-modified': modified } = entry.headers;
+      if (etag !== undefined || modified !== undefined) {
+        this.#validating = true;
+        headers['if-none-match'] = etag;
+        headers['if-modified-since'] = modified;
+        if (etag === undefined) delete headers['if-none-match'];
+        if (modified === undefined) delete headers['if-modified-since'];
+        delete headers.range;
+        delete headers['if-range'];
+      }
+    }
+    this.#send();
+    return this;
+  }
+
+  #send(): void {
+    this.#askedMs = this.#now();
+    const handle = this.#desk.next(this.#call, this);
+    this.#handle = handle;
+  }
+
+  #now(): number {
+    return this.#desk.upstream.surroundings.clock.epochMs();
+  }
+
+  onInformation(status: number, headers: Headers): void {
+    if (!this.#served) this.#sink.onInformation(status, headers);
+  }
+
+  onHead(status: number, headers: Headers): void {
+    if (this.#served) return;
+    const { entry, ask, why } = this.#errand;
+    const nowMs = this.#now();
+    if (this.#validating && status === 304) {
+      this.#renew(entry!, headers, nowMs);
+      return;
+    }
+    if (this.#desk.failing.has(status) && this.#standsIn(nowMs)) {
+      this.#serve(`fwd=${why}; fwd-status=${status}; detail="stale-if-error"`, nowMs);
+      return;
+    }
+    this.#status = status;
+    this.#begun = true;
+    this.#prepareToStore(status, headers, nowMs);
+    const stored = this.#terms ? '; stored' : '';
+    const collapsed = this.#call.collapsed ? '; collapsed' : '';
+    noteStatus(this.#call, `fwd=${why}; fwd-status=${status}${stored}${collapsed}`, headers['cache-status']);
+    // The client's own validators did not go out.
+    if (this.#validating && status === 200 && ask && isUnchanged({ headers }, ask, nowMs)) {
+      this.#mute = true;
+      this.#sink.onHead(304, unchanged(headers));
+    } else {
+      this.#sink.onHead(status, headers);
+    }
+    // Fetched for the store alone.
+    if (this.#call.own && !this.#terms) this.#handle.abort(useless);
+  }
+
+  #prepareToStore(status: number, headers: Headers, nowMs: number): void {
+    const { entry, rules, audience } = this.#errand;
+    const { shelf } = this.#desk;
+    const { identified } = audience;
+    const terms = storing({ status, headers, askedMs: this.#askedMs, nowMs, identified }, rules);
+    if (this.#call.method === 'HEAD') {
+      if (entry) this.#compare(entry, status, headers, terms);
+      return;
+    }
+    if (terms && Number(headers['content-length'] ?? 0) <= shelf.maxEntryBytes && isFramed(status, headers)) {
+      this.#terms = terms;
+    } else if (entry && status < 500) {
+      // The upstream has something else now, which is not to be stored.
+      shelf.remove(entry);
+    }
+  }
+
+  /** RFC 9111 §4.3.5: what a HEAD says of what is stored. */
+  #compare(entry: Entry, status: number, headers: Headers, terms: Storing | undefined): void {
+    const { shelf } = this.#desk;
+    if (status >= 500) return;
+    const same = (name: string): boolean => headers[name] === undefined || headers[name] === entry.headers[name];
+    const agrees = status === entry.status && same('etag') && same('last-modified') && same('content-length');
+    if (!agrees || !terms) shelf.remove(entry);
+    else this.#update(entry, { ...entry.headers, ...terms.headers }, terms);
+  }
+
+  #update(entry: Entry, headers: Headers, terms: Storing): void {
+    this.#desk.shelf.resize(entry, () => entry.update(headers, terms));
+  }
+
+  /** RFC 9111 §4.3.4. */
+  #renew(entry: Entry, headers: Headers, nowMs: number): void {
+    const { shelf } = this.#desk;
+    const { rules, why, audience } = this.#errand;
+    if (headers.etag !== undefined && entry.headers.etag !== undefined && !sameTag(headers.etag, entry.headers.etag)) {
+      // Nothing is known of what the upstream has now, so it is asked as if nothing were stored.
+      shelf.remove(entry);
+      this.#again = true;
+      return;
+    }
+    const merged: Headers = { ...entry.headers };
+    for (const name in headers) if (!ofContent.has(name)) merged[name] = headers[name];
+    const { status } = entry;
+    const { identified } = audience;
+    const terms = storing({ status, headers: merged, askedMs: this.#askedMs, nowMs, identified }, rules);
+    const written = shelf.lastWrite(this.#call.path) > this.#moment;
+    const stays =
+      terms && !written && terms.shared === entry.terms.shared && terms.vary.join() === entry.terms.vary.join();
+    if (stays) {
+      this.#update(entry, terms.headers, terms);
+    } else {
+      shelf.remove(entry);
+      if (terms) this.#update(entry, terms.headers, terms);
+    }
+    this.#serve(`fwd=${why}; fwd-status=304${stays ? '; stored' : ''}`, nowMs);
+  }
+
+  /** RFC 5861 §4: the response allows it, the configuration, or the client. */
+  #standsIn(nowMs: number): boolean {
+    const { entry, ask } = this.#errand;
+    if (!entry || this.#begun || entry.gone) return false;
+    if (entry.standsIn(nowMs)) return true;
+    const seconds = entry.terms.strict ? undefined : ask?.control.seconds('stale-if-error');
+    return seconds !== undefined && entry.ageMs(nowMs) < entry.terms.lifetimeMs + seconds * 1000;
+  }
+
+  #serve(status: string, nowMs: number): void {
+    this.#served = true;
+    const entry = this.#errand.entry!;
+    this.#desk.shelf.touch(entry);
+    deliver(entry, entry.stamped(nowMs, status), this.#call.method, this.#errand.ask, nowMs, this.#sink);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#served) {
+      this.#bytes += chunk.length;
+      if (this.#bytes > maxIdleBytes) this.#handle.abort(useless);
+      return;
+    }
+    if (this.#terms) {
+      this.#bytes += chunk.length;
+      if (this.#bytes <= this.#desk.shelf.maxEntryBytes) {
+        this.#chunks.push(chunk);
+      } else {
+        this.#terms = undefined;
+        this.#chunks = [];
+        if (this.#call.own) this.#handle.abort(useless);
+      }
+    }
+    if (!this.#mute) this.#sink.onData(chunk);
+  }
+
+  onEnd(trailers: Headers | undefined): void {
+    if (this.#served) return;
+    if (this.#again) {
+      this.#again = false;
+      this.#validating = false;
+      delete this.#call.headers['if-none-match'];
+      delete this.#call.headers['if-modified-since'];
+      this.#send();
+      return;
+    }
+    if (this.#terms) this.#store(this.#terms);
+    this.#sink.onEnd(this.#mute ? undefined : trailers);
+  }
+
+  #store(terms: Storing): void {
+    const { shelf } = this.#desk;
+    const { path, headers } = this.#call;
+    // Somebody has written there meanwhile: this may be what was before.
+    if (shelf.lastWrite(path) > this.#moment) return;
+    // Chunks are windows on what came over the wire, and would keep all of that.
+    const body = Buffer.allocUnsafeSlow(this.#bytes);
+    let at = 0;
+    for (const chunk of this.#chunks) at += chunk.copy(body, at);
+    this.#chunks = [];
+    const { audience, entry: former, rules } = this.#errand;
+    const answer = { status: this.#status, body, tags: tagsOf(terms.headers, rules.tags) };
+    const partition = terms.shared ? audience.everybody : audience.own;
+    if (former && !former.gone && former.partition !== partition) shelf.remove(former);
+    shelf.put(new Entry(path, partition, answer, terms, headers));
+  }
+
+  onError(error: WeirError): void {
+    if (this.#served) return;
+    if (error.fault === 'upstream' && this.#patient(error)) {
+      const nowMs = this.#now();
+      if (this.#standsIn(nowMs)) {
+        this.#serve(`fwd=${this.#errand.why}; detail="stale-if-error"`, nowMs);
+        return;
+      }
+    }
+    this.#sink.onError(error);
+  }
+
+  /** Time that the client did not give is no failure of the upstream's, and nobody waits for the answer any more. */
+  #patient({ code }: WeirError): boolean {
+    const { context } = this.#call;
+    return code !== 'DEADLINE_EXCEEDED' || this.#desk.upstream.surroundings.clock.monotonicMs() < context.deadlineMs;
+  }
+
+  pause(): void {
+    if (!this.#served) this.#handle.pause();
+  }
+
+  resume(): void {
+    if (!this.#served) this.#handle.resume();
+  }
+
+  abort(reason: WeirError): void {
+    this.#handle.abort(reason);
+  }
+}
+
+const useless = new WeirError('CLIENT_CLOSED_REQUEST', { detail: 'Nobody needs the rest.' });
+
+/** The end of the answer can be told from its breaking off (RFC 9111 §3.3). */
+function isFramed(status: number, headers: Headers): boolean {
+  return (
+    headers['content-length'] !== undefined ||
+    headers['transfer-encoding'] !== undefined ||
+    status === 204 ||
+    status === 205
+  );
+}
+
+/** RFC 9110 §8.8.3.2, weak comparison: it was the upstream that compared. */
+function sameTag(a: string | string[], b: string | string[]): boolean {
+  return String(a).replace(/^W\//, '') === String(b).replace(/^W\//, '');
+}

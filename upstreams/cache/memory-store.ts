@@ -1,0 +1,280 @@
+import type { Headers } from '#core/headers.ts';
+import type { Entry } from './entry.ts';
+import type { CacheSettings } from './settings.ts';
+
+/** Answers of one URI for one audience that differ by `Vary`; of more, the oldest go. */
+const maxVariants = 32;
+
+/** Writes that are remembered, so that a read which began before them does not bring back what they have changed. */
+const maxWrites = 8_192;
+
+/** Who may be given an answer, as part of its key: everybody, or those whom the upstream knows by this. */
+export type Partition = string;
+
+/** The answers of one URI, by whom they may be given to. */
+class Resource {
+  readonly path: string;
+  readonly partitions = new Map<Partition, Entry[]>();
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  find(partition: Partition, request: Headers): Entry | undefined {
+    const entries = this.partitions.get(partition);
+    if (entries) for (const entry of entries) if (entry.answers(request)) return entry;
+    return undefined;
+  }
+}
+
+/** What is stored of one upstream, by the targets that it is asked for. */
+export class Shelf {
+  readonly #store: MemoryStore;
+  readonly #byTarget = new Map<string, Resource>();
+  /** The same by path, since a write to a path changes what is read there with any query. */
+  readonly #byPath = new Map<string, Set<string>>();
+  readonly #byTag = new Map<string, Set<Entry>>();
+  /** When the paths that were written last were written, in the order of that. */
+  readonly #writes = new Map<string, number>();
+  #clock = 0;
+  /** Of writes that are forgotten, the last. */
+  #horizon = 0;
+
+  constructor(store: MemoryStore) {
+    this.#store = store;
+  }
+
+  get maxEntryBytes(): number {
+    return this.#store.maxEntryBytes;
+  }
+
+  /** Anything is stored of this URI, for whomever. */
+  knows(target: string): boolean {
+    return this.#byTarget.has(target);
+  }
+
+  find(target: string, partition: Partition, request: Headers): Entry | undefined {
+    return this.#byTarget.get(target)?.find(partition, request);
+  }
+
+  /** It has been given out. */
+  touch(entry: Entry): void {
+    this.#store.touch(entry);
+  }
+
+  /** Puts an answer in the place of the one that it supersedes. */
+  put(entry: Entry): void {
+    const { target, partition } = entry;
+    let resource = this.#byTarget.get(target);
+    if (!resource) {
+      resource = new Resource(pathOf(target));
+      this.#byTarget.set(target, resource);
+      let targets = this.#byPath.get(resource.path);
+      if (!targets) this.#byPath.set(resource.path, (targets = new Set()));
+      targets.add(target);
+    }
+    let entries = resource.partitions.get(partition);
+    if (!entries) resource.partitions.set(partition, (entries = []));
+    const superseded = entries.filter(
+      ({ vary, selected }) => selected === entry.selected && vary.join() === entry.vary.join(),
+    );
+    // The newest first: of several that match, it is the one to use (RFC 9111 §4).
+    entries.unshift(entry);
+    superseded.push(...entries.slice(maxVariants));
+    for (const tag of entry.tags) {
+      let tagged = this.#byTag.get(tag);
+      if (!tagged) this.#byTag.set(tag, (tagged = new Set()));
+      tagged.add(entry);
+    }
+    this.#store.add(entry, this);
+    for (const old of superseded) this.remove(old);
+  }
+
+  remove(entry: Entry): void {
+    if (entry.gone) return;
+    entry.gone = true;
+    this.#store.drop(entry);
+    for (const tag of entry.tags) {
+      const tagged = this.#byTag.get(tag);
+      tagged?.delete(entry);
+      if (tagged?.size === 0) this.#byTag.delete(tag);
+    }
+    const resource = this.#byTarget.get(entry.target);
+    const entries = resource?.partitions.get(entry.partition);
+    if (!resource || !entries) return;
+    const at = entries.indexOf(entry);
+    if (at >= 0) entries.splice(at, 1);
+    if (entries.length > 0) return;
+    resource.partitions.delete(entry.partition);
+    if (resource.partitions.size > 0) return;
+    this.#byTarget.delete(entry.target);
+    const targets = this.#byPath.get(resource.path);
+    targets?.delete(entry.target);
+    if (targets?.size === 0) this.#byPath.delete(resource.path);
+  }
+
+  /** Its fields and terms have been renewed, and with them its size. */
+  resize(entry: Entry, change: () => void): void {
+    const before = entry.bytes;
+    change();
+    if (!entry.gone) this.#store.resize(entry.bytes - before);
+  }
+
+  /** What was written last before now, to be compared with {@link writtenSince}. */
+  get moment(): number {
+    return this.#clock;
+  }
+
+  /** When this path was last written, as far as is known. */
+  lastWrite(target: string): number {
+    return this.#writes.size === 0 ? this.#horizon : Math.max(this.#horizon, this.#writes.get(pathOf(target)) ?? 0);
+  }
+
+  /** The path has been written: whatever was read there before, with whatever query and by whomever, is no longer so. */
+  invalidatePath(path: string): number {
+    this.#note(path);
+    const targets = this.#byPath.get(path);
+    if (!targets) return 0;
+    let count = 0;
+    for (const target of targets) {
+      const resource = this.#byTarget.get(target);
+      if (!resource) continue;
+      for (const entries of [...resource.partitions.values()])
+        for (const entry of [...entries]) {
+          this.remove(entry);
+          count++;
+        }
+    }
+    return count;
+  }
+
+  /** In time of the entries that have the tag. */
+  invalidateTag(tag: string): number {
+    const tagged = this.#byTag.get(tag);
+    if (!tagged) return 0;
+    const entries = [...tagged];
+    for (const entry of entries) {
+      this.#note(pathOf(entry.target));
+      this.remove(entry);
+    }
+    return entries.length;
+  }
+
+  /** Everything. */
+  clear(): number {
+    this.#horizon = ++this.#clock;
+    this.#writes.clear();
+    let count = 0;
+    for (const resource of [...this.#byTarget.values()])
+      for (const entries of [...resource.partitions.values()])
+        for (const entry of [...entries]) {
+          this.remove(entry);
+          count++;
+        }
+    return count;
+  }
+
+  #note(path: string): void {
+    this.#writes.delete(path);
+    this.#writes.set(path, ++this.#clock);
+    if (this.#writes.size <= maxWrites) return;
+    const [oldest, at] = this.#writes.entries().next().value!;
+    this.#writes.delete(oldest);
+    this.#horizon = at;
+  }
+}
+
+export function pathOf(target: string): string {
+  const question = target.indexOf('?');
+  return question < 0 ? target : target.slice(0, question);
+}
+
+/**
+ * Stored answers in this process's memory, of all upstreams, bounded by what they take: when a new one does not fit, the
+ * least recently used go. It outlives configurations.
+ */
+export class MemoryStore {
+  readonly #shelves = new Map<string, Shelf>();
+  readonly #homes = new WeakMap<Entry, Shelf>();
+  #settings: CacheSettings;
+  #newest: Entry | undefined;
+  #oldest: Entry | undefined;
+  #bytes = 0;
+  #entries = 0;
+
+  constructor(settings: CacheSettings) {
+    this.#settings = settings;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  get maxEntryBytes(): number {
+    return Math.min(this.#settings.maxEntryBytes, this.#settings.memory);
+  }
+
+  configure(settings: CacheSettings): void {
+    this.#settings = settings;
+    this.#makeRoom();
+  }
+
+  /** What is stored of an upstream. Bounded by their number. */
+  shelf(upstream: string): Shelf {
+    let shelf = this.#shelves.get(upstream);
+    if (!shelf) this.#shelves.set(upstream, (shelf = new Shelf(this)));
+    return shelf;
+  }
+
+  get shelves(): ReadonlyMap<string, Shelf> {
+    return this.#shelves;
+  }
+
+  add(entry: Entry, home: Shelf): void {
+    this.#homes.set(entry, home);
+    this.#link(entry);
+    this.#bytes += entry.bytes;
+    this.#entries++;
+    this.#makeRoom();
+  }
+
+  drop(entry: Entry): void {
+    this.#unlink(entry);
+    this.#bytes -= entry.bytes;
+    this.#entries--;
+  }
+
+  resize(bytes: number): void {
+    this.#bytes += bytes;
+    this.#makeRoom();
+  }
+
+  touch(entry: Entry): void {
+    if (entry === this.#newest || entry.gone) return;
+    this.#unlink(entry);
+    this.#link(entry);
+  }
+
+  #makeRoom(): void {
+    while (this.#bytes > this.#settings.memory && this.#oldest) this.#homes.get(this.#oldest)!.remove(this.#oldest);
+  }
+
+  #link(entry: Entry): void {
+    entry.older = this.#newest;
+    entry.newer = undefined;
+    if (this.#newest) this.#newest.newer = entry;
+    else this.#oldest = entry;
+    this.#newest = entry;
+  }
+
+  #unlink({ older, newer }: Entry): void {
+    if (older) older.newer = newer;
+    else this.#oldest = newer;
+    if (newer) newer.older = older;
+    else this.#newest = older;
+  }
+}
