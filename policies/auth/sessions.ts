@@ -66,5 +66,7 @@ const withdrawn = () => new WeirError('UNAUTHENTICATED', { detail: 'The credenti
 
 function end(context: RequestContext, error: WeirError): void {
   noteDenial(context, error);
+  // Of a protocol that was switched to, nobody else writes it down.
+  context.errorCode ??= error.code;
   context.cancellation.cancel(error);
 }

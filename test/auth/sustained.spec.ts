@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -48,9 +49,15 @@ describe('What goes on without end', () => {
     const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/socket`, {
       headers: { authorization: `Bearer ${token}` },
     });
+    const accepted = once(sockets, 'connection') as Promise<[WebSocket]>;
+    const upgraded = once(socket, 'upgrade') as Promise<[IncomingMessage]>;
     await once(socket, 'open');
-    const [code] = (await once(socket, 'close')) as [number];
-    expect(code).not.toBe(1000);
+    const [peer] = await accepted;
+    const closes = [once(socket, 'close'), once(peer, 'close')] as Promise<[number]>[];
+    // RFC 6455 §7.4.1: the client learns that it may not go on, the service that its client is gone.
+    expect((await Promise.all(closes)).map(([code]) => code)).toEqual([1008, 1001]);
+    const [{ headers }] = await upgraded;
+    expect((await gateway.accessOf(String(headers['x-request-id']))).error).toBe('UNAUTHENTICATED');
   });
 
   it('ends when the key of its token leaves, and not before', async () => {

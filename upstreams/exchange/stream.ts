@@ -8,7 +8,7 @@ import type { Upstream } from '#upstreams/upstream.ts';
 import { broken, misframed, stopped, wireFailure } from './failure.ts';
 import { carry, proxy, type Proxied } from './proxy.ts';
 import { BrokenAnswer, inspect, maxInterim } from './status-line.ts';
-import { Tunnel } from './tunnel.ts';
+import { policyViolation, Tunnel } from './tunnel.ts';
 import { isWebSocket, takeOver, upgradeHeaders } from './upgrade.ts';
 
 /**
@@ -272,8 +272,14 @@ class Streamed implements CallHandle, Proxied {
 
   abort(reason: WeirError): void {
     if (this.#ended) return;
-    this.#ended = true;
     this.#reason = reason;
+    const clients = reason.fault === 'client' && reason.code !== 'CLIENT_CLOSED_REQUEST';
+    if (this.#tunnel && clients) {
+      // What it may no longer have; it ends when the sockets do.
+      this.#tunnel.leave(policyViolation);
+      return;
+    }
+    this.#ended = true;
     this.#outgoing?.destroy();
     this.#tunnel?.cut();
     // Once two sockets are joined, that one side leaves is how it ends.
