@@ -103,7 +103,8 @@ export class Acceptor {
   }
 
   #next(): void {
-    while (this.#waiting.length > 0 && this.#free.length > 0) void this.#handOver(this.#free.shift()!, this.#waiting.shift()!);
+    while (this.#waiting.length > 0 && this.#free.length > 0)
+      void this.#handOver(this.#free.shift()!, this.#waiting.shift()!);
   }
 
   async #handOver(taker: Taker, connection: Socket): Promise<void> {

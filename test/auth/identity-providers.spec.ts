@@ -43,7 +43,10 @@ describe('Identity providers', () => {
     const answer = await send(`${gateway.adminUrl}/admin/upstreams`);
     const seen = new Map((JSON.parse(answer.text) as UpstreamStatus[]).map((upstream) => [upstream.name, upstream]));
     expect([...seen.keys()].toSorted()).toEqual([nameOf(issuer.url), nameOf(introspection.url), 'service'].toSorted());
-    expect(seen.get(nameOf(issuer.url))).toMatchObject({ breaker: { state: 'closed' }, endpoints: [{ url: issuer.url }] });
+    expect(seen.get(nameOf(issuer.url))).toMatchObject({
+      breaker: { state: 'closed' },
+      endpoints: [{ url: issuer.url }],
+    });
     expect(seen.get(nameOf(introspection.url))!.lastError).toMatchObject({ status: 500 });
     const one = await send(`${gateway.adminUrl}/admin/upstreams/${nameOf(issuer.url)}`);
     expect(one.json()).toMatchObject({ name: nameOf(issuer.url) });
@@ -55,13 +58,28 @@ describe('Identity providers', () => {
     expect(stdout).toMatch(new RegExp(`^[ !] ${nameOf(introspection.url)} +closed +\\d+ s +0\\.\\d+/s +100 %`, 'm'));
   });
 
+  test('have a breaker of their own each: one that fails is left alone, and the door stays shut; others are asked', async () => {
+    const ask = async (token: string) =>
+      (await send(`${gateway.url}/private`, { headers: { authorization: `Bearer ${token}` } })).status;
+    for (let turn = 0; turn < 10; turn++) expect(await ask(`opaque-${turn}`)).toBe(503);
+    // Five failures in a row open it, the one before among them.
+    expect(introspection.requests.length).toBe(5);
+    const { breaker } = (
+      await send(`${gateway.adminUrl}/admin/upstreams/${nameOf(introspection.url)}`)
+    ).json() as unknown as UpstreamStatus;
+    expect(breaker.state).toBe('open');
+    expect(await ask(await issuer.token())).toBe(200);
+  });
+
   test('are in the metrics of upstreams', async () => {
     const { text } = await send(`${gateway.adminUrl}/metrics`);
     for (const url of [issuer.url, introspection.url]) {
       const labels = `weir_upstream="${nameOf(url)}"`;
       for (const name of ['weir_upstream_breaker_state', 'weir_upstream_connections', 'weir_upstream_endpoints'])
         expect(text).toMatch(new RegExp(`^${name}\\{[^}]*${labels}[^}]*\\} \\d`, 'm'));
-      expect(text).toMatch(new RegExp(`^weir_upstream_call_duration_seconds_count\\{[^}]*${labels}[^}]*\\} [1-9]`, 'm'));
+      expect(text).toMatch(
+        new RegExp(`^weir_upstream_call_duration_seconds_count\\{[^}]*${labels}[^}]*\\} [1-9]`, 'm'),
+      );
     }
   });
 });

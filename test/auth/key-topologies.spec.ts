@@ -45,7 +45,14 @@ async function stop(): Promise<void> {
 
 async function issue(): Promise<{ readonly key: string; readonly kept: KeptKey }> {
   const { key, hash } = newApiKey();
-  const record = { id: crypto.randomUUID(), prefix: prefixOf(key), consumer: 'acme', name: '', scopes: [], methods: [] };
+  const record = {
+    id: crypto.randomUUID(),
+    prefix: prefixOf(key),
+    consumer: 'acme',
+    name: '',
+    scopes: [],
+    methods: [],
+  };
   const kept = { hash, record: { ...record, allowIps: [], createdMs: systemClock.epochMs(), createdBy: 'test' } };
   await keys.put(kept);
   return { key, kept };

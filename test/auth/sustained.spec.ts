@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { FileGateway } from '../support/file-gateway.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { newApiKey } from '#policies/auth/api-keys/format.ts';
 import { newKey, startIssuer, type TestIssuer } from '../support/issuer.ts';
 import { startServer, type TestServer } from '../support/upstream.ts';
 
@@ -74,5 +76,46 @@ describe('What goes on without end', () => {
         while (!(await reader.read()).done);
       })(),
     ).rejects.toThrow();
+  });
+
+  it('ends with a reload that takes its credential no more: a token by its jti, a key that left the file', async () => {
+    const { key, hash } = newApiKey();
+    const keeping = newApiKey();
+    const configuration = (deniedTokens: readonly string[], keys: readonly string[]) => ({
+      upstreams: { service: { endpoints: [upstream.url] } },
+      routes: [{ path: '/{*rest}', upstream: 'service', auth: 'required' }],
+      auth: { jwt: [{ issuer: issuer.url, audience: 'weir', jwks: `${issuer.url}/jwks` }], deniedTokens },
+      consumers: [{ id: 'acme', keys }],
+    });
+    const own = await FileGateway.start(configuration([], [hash, keeping.hash]));
+    try {
+      const stream = async (headers: Record<string, string>) => {
+        const response = await fetch(`${own.url}/events`, { headers });
+        expect(response.status).toBe(200);
+        return response;
+      };
+      const withdrawn = await issuer.token({ jti: 'stolen' });
+      const ending = [await stream({ authorization: `Bearer ${withdrawn}` }), await stream({ 'x-api-key': key })].map(
+        (response) =>
+          response.text().then(
+            () => 'whole',
+            () => 'broken off',
+          ),
+      );
+      const staying = [
+        await stream({ authorization: `Bearer ${await issuer.token({ jti: 'kept' })}` }),
+        await stream({ 'x-api-key': keeping.key }),
+      ].map((response) => response.body!.getReader());
+      expect(await own.change(configuration(['stolen'], [keeping.hash]))).toMatchObject({ ok: true });
+      expect(await Promise.all(ending)).toEqual(['broken off', 'broken off']);
+      for (const headers of [{ authorization: `Bearer ${withdrawn}` }, { 'x-api-key': key }])
+        expect((await fetch(`${own.url}/events`, { headers })).status).toBe(401);
+      for (const reader of staying) {
+        expect((await reader.read()).done).toBe(false);
+        await reader.cancel();
+      }
+    } finally {
+      await own.stop();
+    }
   });
 });

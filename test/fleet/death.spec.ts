@@ -84,7 +84,12 @@ describe('A worker that dies', { timeout: 60_000 }, () => {
       // A client changes its connection only when it has lost it.
       const lines = fleet.log.slice(before).filter(({ msg }) => msg === 'request');
       for (const { client } of lost) {
-        const mine = new Set(load.sent.slice(0, seen).filter((sent) => sent.client === client).map(({ id }) => id));
+        const mine = new Set(
+          load.sent
+            .slice(0, seen)
+            .filter((sent) => sent.client === client)
+            .map(({ id }) => id),
+        );
         expect(lines.findLast(({ requestId }) => mine.has(requestId as string))!.pid).toBe(victim);
       }
     }

@@ -62,7 +62,9 @@ export async function startRedisSentinel(name: string): Promise<TestRedisGroup> 
     ].join('\n'),
   );
   const sentinel = await startRedis([], { file, ready: 'Sentinel ID is' });
-  await until(async () => String(await sentinel.client.call('SENTINEL', 'REPLICAS', name)).includes(String(replica.port)));
+  await until(async () =>
+    String(await sentinel.client.call('SENTINEL', 'REPLICAS', name)).includes(String(replica.port)),
+  );
   const servers = [primary, replica, sentinel];
   return { servers, addresses: [addressOf(sentinel)], close: () => closeAll(servers, folder) };
 }
