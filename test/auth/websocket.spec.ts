@@ -119,6 +119,7 @@ describe('A subscription over server-sent events', () => {
       for await (const chunk of response.body!) heard += decoder.decode(chunk as Uint8Array, { stream: true });
     } catch {}
     expect(heard).toContain('tick');
+    expect(heard).toContain('UNAUTHENTICATED');
     expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);
   });
 });
