@@ -27,6 +27,8 @@ import type { GatewayRoutes } from './routing/routing.ts';
 export interface Assembly {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly auth: Auth;
+  /** All that is called: the upstreams, and identity providers from their first call on. */
+  readonly called: () => Iterable<Upstream>;
   /** Of the public listener; undefined for plain HTTP. */
   readonly tls: SecureContextOptions | undefined;
   /** Missing where no module brings SDL. */
@@ -86,6 +88,7 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
   return {
     upstreams,
     auth,
+    called: () => [...upstreams.values(), ...auth.upstreams.values()],
     tls: listenerTls(project),
     execution,
     trusted,

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { systemClock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { silentLogger } from '#core/log.ts';
@@ -62,6 +62,7 @@ export class Instance {
   #project: Project;
   #assembly: Assembly;
   #started = false;
+  #drainingSinceMs: number | undefined;
   #unwatch = () => {};
 
   /**
@@ -98,7 +99,7 @@ export class Instance {
     };
     this.#assembly = assemble(project, this.#surroundings);
     const { execution } = this.#assembly;
-    observeUpstreams(meter, () => this.#assembly.upstreams.values());
+    observeUpstreams(meter, () => this.#assembly.called());
     this.#graphql =
       execution &&
       createGraphqlDoor({
@@ -194,13 +195,36 @@ export class Instance {
   /** @throws {Error} when the address cannot be listened at */
   async start(): Promise<AddressInfo> {
     const address = await this.#host.listen();
+    this.#begin();
+    return address;
+  }
+
+  /** The same for one of several workers: another process accepts its connections. */
+  serve(): void {
+    this.#host.serve();
+    this.#begin();
+  }
+
+  /** @returns false when it takes none any more */
+  take(connection: Socket): boolean {
+    return this.#host.take(connection);
+  }
+
+  #begin(): void {
     this.#started = true;
     this.store?.start();
     this.spend.start();
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
-    return address;
+  }
+
+  /** Says that it wants no more traffic, and sends the clients that it has away with their next answer. */
+  drain(): void {
+    if (this.#drainingSinceMs !== undefined) return;
+    this.#drainingSinceMs = systemClock.monotonicMs();
+    this.readiness.phase = 'draining';
+    this.#host.drain();
   }
 
   /**
@@ -208,9 +232,9 @@ export class Instance {
    * balancers have noticed, and finishes what is in flight. Telemetry goes on until the last line is said.
    */
   async stop(drainDelayMs = this.#project.loaded.config.listen.drainDelay): Promise<void> {
-    this.readiness.phase = 'draining';
-    this.#host.drain();
-    await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+    this.drain();
+    const leftMs = drainDelayMs - (systemClock.monotonicMs() - this.#drainingSinceMs!);
+    await new Promise((resolve) => setTimeout(resolve, leftMs));
     // GraphQL says goodbye to its subscriptions and WebSockets itself; the host cuts off what has not left.
     await Promise.all([this.#graphql?.close(), this.#host.close(finishTimeoutMs, Math.min(idleMs, drainDelayMs))]);
     this.#unwatch();

@@ -29,8 +29,8 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   const { documents, execution, routes, upstreams } = assembly;
   const found: Findings[] = [
     { errors: [], warnings: halfFallbacks(loaded) },
-    { errors: [], warnings: unmetAuth(loaded) },
     { errors: contractDrift(routes, documents), warnings: [] },
+    { errors: [], warnings: unmetAuth(loaded, execution?.schema) },
     { errors: [], warnings: execution ? [] : idleObjectives(loaded) },
     // For production that nobody asks for its health is an error.
     args.production

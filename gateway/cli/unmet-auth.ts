@@ -1,11 +1,16 @@
+import type { GraphQLSchema } from 'graphql';
 import type { CredentialKind } from '#core/identity.ts';
 import type { Requirement } from '#core/route.ts';
 import { requirementOf } from '#policies/auth/requirement.ts';
+import { readDemands } from '#resolvers/guard-fields.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import type { LoadedConfig } from '#gateway/config/load.ts';
 
-/** What is asked of callers that no caller can have, and what is set up for them that nobody asks for. */
-export function unmetAuth({ config, sources }: LoadedConfig): string[] {
+/**
+ * What is asked of callers that no caller can have, and what is set up for them that nobody asks for.
+ * @param schema where modules bring one: its fields may ask too
+ */
+export function unmetAuth({ config, sources }: LoadedConfig, schema: GraphQLSchema | undefined): string[] {
   const { auth, listen, graphql, routes } = config;
   const kinds = kindsOf(config);
   const warnings: string[] = [];
@@ -27,10 +32,28 @@ export function unmetAuth({ config, sources }: LoadedConfig): string[] {
     const only = asks.accept ? ` of the kinds it accepts (${[...asks.accept].join(', ')})` : '';
     warnings.push(
       `${what} asks for ${demand}, but nothing is configured that could check a credential${only}, so it refuses ` +
-        'everybody. Write auth.jwt, auth.introspection, keys of consumers, redis.url or auth.mtls.',
+        `everybody. Write ${ways}.`,
+    );
+  }
+  const fields = schema && kinds.size === 0 ? guardedFields(schema) : [];
+  if (fields.length > 0) {
+    const [first, ...others] = fields;
+    const ask = others.length > 0 ? ` and ${others.length} more of the schema ask` : ' of the schema asks';
+    warnings.push(
+      `${first}${ask} for a credential (@authenticated, @requiresScopes), but nothing is configured that could check one, ` +
+        `so nobody can read ${others.length > 0 ? 'them' : 'it'}. Write ${ways}.`,
     );
   }
   return warnings;
+}
+
+/** How credentials come to be checked. */
+const ways = 'auth.jwt, auth.introspection, keys of consumers, redis.url or auth.mtls';
+
+/** Fields that only somebody who is known can read. A rule may hold for nobody in particular. */
+function guardedFields(schema: GraphQLSchema): string[] {
+  const { demands } = readDemands(schema);
+  return [...demands].flatMap(([path, asked]) => (asked.some(({ kind }) => kind !== 'rule') ? [path] : []));
 }
 
 /** Kinds of credential that this configuration can check. */

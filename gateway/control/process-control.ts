@@ -28,6 +28,7 @@ export interface Serving {
   readonly assembly: {
     readonly upstreams: ReadonlyMap<string, Upstream>;
     readonly auth: { readonly blocked: Pick<Blocked, 'look'> };
+    readonly called: () => Iterable<Upstream>;
     readonly routes: { readonly routes: readonly { readonly name: string }[] };
   };
 }
@@ -76,7 +77,7 @@ export class ProcessControl {
         maxEventLoopLagMs: project.loaded.config.listen.maxEventLoopLag,
         memoryBytes: process.memoryUsage.rss(),
       },
-      upstreams: Array.from(assembly.upstreams.values(), snapshotOf),
+      upstreams: Array.from(assembly.called(), snapshotOf),
     };
   }
 

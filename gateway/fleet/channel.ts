@@ -2,7 +2,8 @@
 export interface Port {
   readonly connected: boolean;
   send(message: object, done: (error: Error | null) => void): unknown;
-  on(event: 'message', listener: (message: unknown) => void): unknown;
+  /** A handle that comes with a message may be gone by the time it is here. */
+  on(event: 'message', listener: (message: unknown, handle?: unknown) => void): unknown;
 }
 
 /** Functions that one side has and the other side calls. All they take and give is plain data. */

@@ -123,7 +123,7 @@ export class FleetControl implements Control {
   }
 
   async #look(timeoutMs?: number): Promise<Seen> {
-    const workers = this.#workers().filter(({ state }) => state === 'listening' || state === 'leaving');
+    const workers = this.#workers().filter(({ state }) => state === 'serving' || state === 'leaving');
     const seen = await Promise.all(
       workers.map((worker) => worker.ask('snapshot', undefined, timeoutMs).catch(() => undefined)),
     );

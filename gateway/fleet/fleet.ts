@@ -1,4 +1,4 @@
-import cluster from 'node:cluster';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '#core/clock.ts';
 import { AdminServer } from '#gateway/admin/server.ts';
 import type { Assembly } from '#gateway/assembly.ts';
@@ -9,6 +9,7 @@ import { ProblemsError } from '#gateway/problems.ts';
 import { SharedOverrides } from '#gateway/control/shared-overrides.ts';
 import type { Project } from '#gateway/project.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
+import { Acceptor } from './acceptor.ts';
 import { FleetControl } from './fleet-control.ts';
 import { FleetMetrics } from './fleet-metrics.ts';
 import { HealthRelay } from './health-relay.ts';
@@ -23,8 +24,9 @@ const prepareMs = 10_000;
 const commitMs = 5_000;
 
 /**
- * A gateway in several processes that share its port: workers serve; this one, the primary, replaces those that die, asks
- * endpoints for their health, and is what operators talk to. One process dies without the others noticing.
+ * A gateway in several processes that share its port: workers serve; this one, the primary, accepts connections and hands
+ * them out, replaces workers that die, asks endpoints for their health, and is what operators talk to. A worker dies without
+ * the others noticing.
  */
 export class Fleet implements Startable, Reloadable {
   readonly control: FleetControl;
@@ -34,8 +36,7 @@ export class Fleet implements Startable, Reloadable {
   readonly #admin: AdminServer;
   readonly #metrics: FleetMetrics;
   readonly #health: HealthRelay;
-  /** Of the listening socket, once it is there. */
-  #port: number;
+  readonly #acceptor: Acceptor;
   #unwatch = () => {};
 
   /**
@@ -44,14 +45,9 @@ export class Fleet implements Startable, Reloadable {
    */
   constructor(project: Project, workers: number) {
     const problems = shareProblems(project);
-    if (!cluster.isPrimary)
-      problems.push(
-        'listen.workers: this process is a worker of another program, so it cannot have any. Fix: write 1.',
-      );
     if (problems.length > 0) throw new ProblemsError(problems);
     const { listen, admin } = project.loaded.config;
     const all = () => this.#slots.flatMap((slot) => slot.workers);
-    this.#port = listen.port;
     this.#metrics = new FleetMetrics(all);
     this.#primary = new Primary(project, {
       workers,
@@ -59,13 +55,14 @@ export class Fleet implements Startable, Reloadable {
       healthChanged: () => this.#tellHealth(),
     });
     this.#health = new HealthRelay(() => this.#primary.unhealthy());
-    const { audit, log, meter } = this.#primary.telemetry;
+    const { audit, log, meter } = this.telemetry;
+    this.#acceptor = new Acceptor({ refused: (clientIp) => this.telemetry.connectionRefused('total', { clientIp }) });
     const deaths = meter.counter('weir.worker.restarts', {
       unit: '{restart}',
       description: 'Workers that died and were replaced, by worker.',
     });
     meter.observe('weir.workers', { kind: 'gauge', unit: '{worker}', description: 'Workers that serve.' }, (report) =>
-      report(all().filter(({ state, silent }) => state === 'listening' && !silent).length, {}),
+      report(all().filter(({ state, silent }) => state === 'serving' && !silent).length, {}),
     );
     this.#slots = Array.from({ length: workers }, (_, place) => {
       const index = place + 1;
@@ -74,6 +71,7 @@ export class Fleet implements Startable, Reloadable {
         log,
         deaths: deaths.with({ 'weir.worker': String(index) }),
         drainDelayMs: listen.drainDelay,
+        acceptor: this.#acceptor,
         order: () => this.#order(index),
         settle: (worker) => this.#settle(worker),
         gone: (worker) => this.#metrics.gone(worker),
@@ -107,13 +105,13 @@ export class Fleet implements Startable, Reloadable {
   async start(): Promise<Addresses> {
     try {
       const admin = await this.#admin.listen();
-      const [address] = await Promise.all(this.#slots.map((slot) => slot.start()));
-      this.#port = address!.port;
+      await Promise.all(this.#slots.map((slot) => slot.start()));
       this.#overrides?.start();
+      const address = await this.#acceptor.listen(this.project.loaded.config.listen);
       this.#primary.start();
       this.#unwatch = this.#metrics.start();
       this.#primary.readiness.phase = 'ready';
-      return { address: address!, admin };
+      return { address, admin };
     } catch (error) {
       this.abort();
       await this.stop(0);
@@ -125,6 +123,9 @@ export class Fleet implements Startable, Reloadable {
     const { readiness } = this.#primary;
     readiness.phase = 'draining';
     this.#overrides?.stop();
+    await Promise.all(this.#slots.map((slot) => slot.drain()));
+    await sleep(drainDelayMs);
+    await this.#acceptor.close();
     await Promise.all(this.#slots.map((slot) => slot.stop(drainDelayMs)));
     readiness.phase = 'stopped';
     this.#unwatch();
@@ -177,14 +178,11 @@ export class Fleet implements Startable, Reloadable {
   #order(index: number): BuildOrder {
     const { loaded, modulesDir, options } = this.project;
     const { file, text, hash } = loaded;
-    // Any free port is chosen once: those that listen have it, and when none is left it is asked for by its number.
-    const some = this.#slots.some((slot) => slot.workers.some(({ state }) => state === 'listening'));
-    const port = some ? loaded.config.listen.port : this.#port;
     const project = { loaded: { file, text, hash }, modulesDir, options };
-    return { index, count: this.#slots.length, project, fixed: fixedPartsOf(this.project), port };
+    return { index, count: this.#slots.length, project, fixed: fixedPartsOf(this.project) };
   }
 
-  /** A worker is built, and about to listen. */
+  /** A worker is built, and about to serve. */
   async #settle(worker: RemoteWorker): Promise<void> {
     const { operations } = this.#primary;
     const operator = { by: 'weir', from: 'primary' };

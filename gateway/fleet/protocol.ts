@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net';
 import type { Unhealthy } from '#upstreams/health-verdicts.ts';
 import type { FixedParts } from '#gateway/control/fixed-parts.ts';
 import type { ProcessSnapshot } from '#gateway/control/gateway-status.ts';
@@ -16,28 +15,17 @@ export interface BuildOrder {
   readonly count: number;
   readonly project: RunningProject;
   readonly fixed: FixedParts;
-  /** To listen at. */
-  readonly port: number;
 }
 
 /** A configuration to be served: what the file says, and its hash, which each process must come to by itself. */
 export type NextConfiguration = Pick<RunningProject['loaded'], 'text' | 'hash'>;
 
-/** Why an address cannot be listened at, as Node says it. */
-export interface ListenFailure {
-  readonly message: string;
-  readonly code?: string | undefined;
-  readonly syscall?: string | undefined;
-  readonly address?: string | undefined;
-  readonly port?: number | undefined;
-  readonly hostname?: string | undefined;
-}
-
-/** What the primary asks of a worker, in this order: to build, to listen, and in the end to stop. */
+/** What the primary asks of a worker, in this order: to build, to serve, and in the end to drain and to stop. */
 export type WorkerCalls = {
   /** @returns what does not fit together; undefined when all does */
   build(order: BuildOrder): Promise<string | undefined>;
-  listen(nothing: undefined): Promise<AddressInfo | ListenFailure>;
+  /** From now on it is handed connections. */
+  serve(nothing: undefined): void;
   /** Asks nothing but whether the event loop turns. */
   ping(nothing: undefined): void;
   snapshot(nothing: undefined): ProcessSnapshot;
@@ -50,7 +38,9 @@ export type WorkerCalls = {
   prepare(next: NextConfiguration): Promise<string | undefined>;
   commit(nothing: undefined): Promise<void>;
   discard(nothing: undefined): Promise<void>;
-  /** Finishes what is in flight. @returns what was measured in the end */
+  /** All are about to stop: clients that have a connection are sent away with their next answer. */
+  drain(nothing: undefined): void;
+  /** Finishes what is in flight, `drainDelayMs` after it was told to drain at the earliest. @returns what was measured in the end */
   stop(how: { readonly drainDelayMs: number }): Promise<MeterSnapshot>;
 };
 

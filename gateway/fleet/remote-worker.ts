@@ -1,8 +1,10 @@
-import cluster, { type Worker } from 'node:cluster';
+import { fork, type ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
+import type { Taker } from './acceptor.ts';
 import { Channel, NoAnswer } from './channel.ts';
-import { closeForgottenHandovers } from './handovers.ts';
+import { Handovers } from './handover.ts';
 import type { PrimaryCalls, WorkerCalls } from './protocol.ts';
 
 const program = fileURLToPath(new URL('./worker.ts', import.meta.url));
@@ -16,8 +18,8 @@ const answerMs = 1_000;
 /** How long a worker that has finished may take to flush its telemetry and end. */
 const endMs = 5_000;
 
-/** `listening` from when it takes connections; `leaving` once it has been told to stop. */
-type State = 'building' | 'built' | 'listening' | 'leaving' | 'gone';
+/** `serving` from when it takes connections; `leaving` once it has been told to stop. */
+type State = 'building' | 'built' | 'serving' | 'leaving' | 'gone';
 
 export interface Ending {
   readonly code: number | null;
@@ -26,7 +28,7 @@ export interface Ending {
 }
 
 /** One worker as the primary sees it. */
-export class RemoteWorker {
+export class RemoteWorker implements Taker {
   readonly index: number;
   readonly pid: number;
   readonly ended: Promise<Ending>;
@@ -39,7 +41,8 @@ export class RemoteWorker {
   dismissed = false;
   /** What it had measured when it was last asked. */
   measured: MeterSnapshot | undefined;
-  readonly #worker: Worker;
+  readonly #child: ChildProcess;
+  readonly #handovers: Handovers;
   readonly #channel: Channel<PrimaryCalls, WorkerCalls>;
   readonly #pings: NodeJS.Timeout;
   /** Pings in a row that wait for their answer. */
@@ -48,14 +51,11 @@ export class RemoteWorker {
 
   /** Starts the process. @param leaving called when somebody has told it to go */
   constructor(index: number, leaving: () => void) {
-    // Of a socket that all accept from, the first to wake takes a whole burst: no share of a limit would be fair then.
-    cluster.schedulingPolicy = cluster.SCHED_RR;
-    cluster.setupPrimary({ exec: program, args: [], serialization: 'advanced', silent: false });
     const startedMs = performance.now();
     this.index = index;
-    this.#worker = cluster.fork();
-    const child = this.#worker.process;
-    closeForgottenHandovers(child);
+    const child = fork(program, [], { serialization: 'advanced' });
+    this.#child = child;
+    this.#handovers = new Handovers(child);
     this.pid = child.pid ?? 0;
     this.#channel = new Channel<PrimaryCalls, WorkerCalls>(child, { leaving });
     this.#pings = setInterval(() => this.#ping(), pingEveryMs);
@@ -81,7 +81,7 @@ export class RemoteWorker {
 
   /** It is a part of the gateway: it has a configuration, and serves or is about to. */
   get present(): boolean {
-    return this.state === 'built' || this.state === 'listening';
+    return this.state === 'built' || this.state === 'serving';
   }
 
   /** @throws {NoAnswer} at once where the last question went unanswered, else after a second */
@@ -110,6 +110,17 @@ export class RemoteWorker {
     }
   }
 
+  /** To serve it. @returns false where it is known that it has not taken it, nor read a byte of it */
+  handOver(connection: Socket): Promise<boolean> {
+    return this.#handovers.handOver(connection);
+  }
+
+  /** Tells it that all are about to go: from now on its clients are sent away with their next answer. */
+  async drain(): Promise<void> {
+    // One that does not answer will not be kept waiting for either.
+    await this.order('drain', undefined, answerMs).catch(() => {});
+  }
+
   /** Lets it finish what is in flight, and end. */
   async stop(drainDelayMs: number): Promise<void> {
     this.state = 'leaving';
@@ -123,7 +134,7 @@ export class RemoteWorker {
 
   /** Lets go of one that has nothing in flight. */
   async release(): Promise<void> {
-    if (this.#worker.isConnected()) this.#worker.process.disconnect();
+    if (this.#child.connected) this.#child.disconnect();
     const late = setTimeout(() => this.kill(), endMs);
     await this.ended;
     clearTimeout(late);
@@ -131,10 +142,12 @@ export class RemoteWorker {
 
   /** Ends it at once. */
   kill(): void {
-    this.#worker.process.kill('SIGKILL');
+    this.#child.kill('SIGKILL');
   }
 
   #ping(): void {
+    // Modules are loaded in one go, on a slow machine for long; how long is bounded where it is ordered.
+    if (this.state === 'building') return;
     if (this.#missed > 0) {
       this.#silent = true;
       if (++this.#missed <= maxMissed) return;

@@ -1,16 +1,16 @@
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '#core/log.ts';
 import type { Counter } from '#core/meter.ts';
 import { ProblemsError } from '#gateway/problems.ts';
+import type { Acceptor } from './acceptor.ts';
 import { Backoff } from './backoff.ts';
 import { NoAnswer } from './channel.ts';
-import type { BuildOrder, ListenFailure } from './protocol.ts';
+import type { BuildOrder } from './protocol.ts';
 import { RemoteWorker, type Ending } from './remote-worker.ts';
 
-/** How long a worker may take to load its modules, and to listen. */
+/** How long a worker may take to load its modules, and to begin to serve. */
 const buildMs = 60_000;
-const listenMs = 10_000;
+const serveMs = 10_000;
 /** In which a service manager that means all processes has told the primary too. */
 const groupSignalMs = 250;
 /** How long a worker that was told to go waits for the one that takes over. */
@@ -21,6 +21,8 @@ export interface SlotOptions {
   readonly log: Logger;
   readonly deaths: Counter;
   readonly drainDelayMs: number;
+  /** Hands it its share of the connections. */
+  readonly acceptor: Pick<Acceptor, 'add' | 'remove'>;
   /** What to build now. */
   readonly order: (index: number) => BuildOrder;
   /** Tells a worker that is built what has happened meanwhile. */
@@ -48,10 +50,15 @@ export class Slot {
   /**
    * Starts the first worker.
    * @throws {ProblemsError} with all that does not fit together
-   * @throws {Error} Node's own, when the address cannot be listened at
    */
-  start(): Promise<AddressInfo> {
+  start(): Promise<void> {
     return this.#launch();
+  }
+
+  /** The whole gateway is about to stop: sends clients away with their next answer, and replaces nothing any more. */
+  async drain(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.workers.filter(({ state }) => state === 'serving').map((worker) => worker.drain()));
   }
 
   /** Ends what runs here without losing a request, and replaces nothing any more. */
@@ -72,8 +79,8 @@ export class Slot {
     for (const worker of this.#running) worker.kill();
   }
 
-  async #launch(): Promise<AddressInfo> {
-    const { index, order, settle } = this.#options;
+  async #launch(): Promise<void> {
+    const { index, order, settle, acceptor } = this.#options;
     const worker = new RemoteWorker(index, () => void this.#replace(worker));
     this.#running.add(worker);
     const ended = worker.ended.then((ending) => this.#ended(worker, ending));
@@ -84,18 +91,17 @@ export class Slot {
       worker.hash = what.project.loaded.hash;
       worker.state = 'built';
       await settle(worker);
-      const listening = await worker.order('listen', undefined, listenMs);
-      if ('message' in listening) throw listenError(listening);
-      worker.state = 'listening';
+      await worker.order('serve', undefined, serveMs);
+      worker.state = 'serving';
+      acceptor.add(worker);
       void ended.then((ending) => this.#died(worker, ending));
-      return listening;
     } catch (error) {
       if (worker.state !== 'gone') worker.state = 'leaving';
       if (error instanceof NoAnswer) worker.kill();
       else void worker.release();
       const { code, signal } = await ended;
       if (!(error instanceof NoAnswer)) throw error;
-      throw new Error(`it ended before it listened (${signal ?? `exit status ${code}`}): ${error.message}`, {
+      throw new Error(`it ended before it served (${signal ?? `exit status ${code}`}): ${error.message}`, {
         cause: error,
       });
     }
@@ -103,6 +109,7 @@ export class Slot {
 
   #ended(worker: RemoteWorker, ending: Ending): Ending {
     this.#running.delete(worker);
+    this.#options.acceptor.remove(worker);
     this.#options.gone(worker);
     return ending;
   }
@@ -137,20 +144,18 @@ export class Slot {
     }
   }
 
-  /** Somebody has sent this one worker a SIGTERM: it goes on until another listens. */
+  /** Somebody has sent this one worker a SIGTERM: it goes on until another serves. */
   async #replace(worker: RemoteWorker): Promise<void> {
     await sleep(groupSignalMs);
-    const listens = () => worker.state === 'listening';
-    if (this.#closing.signal.aborted || !listens() || worker.dismissed) return;
+    const serves = () => worker.state === 'serving';
+    if (this.#closing.signal.aborted || !serves() || worker.dismissed) return;
     worker.dismissed = true;
     this.#options.log.info({ worker: this.#options.index, pid: worker.pid }, 'worker told to go, it is replaced');
     const limit = new AbortController();
     await Promise.race([this.#refill(0), sleep(takeOverMs, undefined, { signal: limit.signal }).catch(() => {})]);
     limit.abort();
-    if (listens()) await worker.stop(this.#options.drainDelayMs);
+    if (!serves()) return;
+    this.#options.acceptor.remove(worker);
+    await worker.stop(this.#options.drainDelayMs);
   }
-}
-
-function listenError({ message, ...rest }: ListenFailure): Error {
-  return Object.assign(new Error(message), rest);
 }

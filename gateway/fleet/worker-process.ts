@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import { Socket } from 'node:net';
 import { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { ModuleError } from '#resolvers/module-error.ts';
 import { ConfigError } from '#gateway/config/problem.ts';
@@ -9,7 +9,8 @@ import { ProblemsError } from '#gateway/problems.ts';
 import { joinProject, reread, type Project } from '#gateway/project.ts';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
 import { Channel, type Port } from './channel.ts';
-import type { BuildOrder, ListenFailure, NextConfiguration, PrimaryCalls, WorkerCalls } from './protocol.ts';
+import { isHandover, type Taken } from './handover.ts';
+import type { BuildOrder, NextConfiguration, PrimaryCalls, WorkerCalls } from './protocol.ts';
 import { shareOf } from './share.ts';
 
 /** What a worker has once it is built. */
@@ -34,7 +35,7 @@ export class WorkerProcess {
     const built = () => this.#mustBeBuilt();
     this.#primary = new Channel<WorkerCalls, PrimaryCalls>(process, {
       build: (order) => this.#build(order),
-      listen: () => this.#listen(),
+      serve: () => built().instance.serve(),
       ping() {},
       snapshot: () => built().instance.operations.snapshot(),
       metrics: () => this.#metrics(),
@@ -44,7 +45,14 @@ export class WorkerProcess {
       prepare: (next) => this.#prepare(next),
       commit: () => this.#commit(),
       discard: () => this.#discard(),
+      drain: () => built().instance.drain(),
       stop: ({ drainDelayMs }) => this.#stop(drainDelayMs),
+    });
+    process.on('message', (message, handle) => {
+      if (!isHandover(message)) return;
+      // Its client may have left on the way.
+      const ok = !(handle instanceof Socket) || this.#take(handle);
+      process.send({ taken: message.handover, ok } satisfies Taken, () => {});
     });
   }
 
@@ -63,8 +71,7 @@ export class WorkerProcess {
   }
 
   async #build(order: BuildOrder): Promise<string | undefined> {
-    const { index, count, project: running } = order;
-    const fixed = { ...order.fixed, listen: { ...order.fixed.listen, port: order.port } };
+    const { index, count, project: running, fixed } = order;
     try {
       const { project } = withFixedParts(await joinProject(running), fixed);
       const verdicts = new HealthVerdicts();
@@ -77,13 +84,11 @@ export class WorkerProcess {
     }
   }
 
-  async #listen(): Promise<AddressInfo | ListenFailure> {
-    try {
-      return await this.#mustBeBuilt().instance.start();
-    } catch (error) {
-      const { message, code, syscall, address, port: taken, hostname } = error as ListenFailure;
-      return { message, code, syscall, address, port: taken, hostname };
-    }
+  /** In the same turn, so that the answer is out before anything is read. */
+  #take(connection: Socket): boolean {
+    if (this.#built?.instance.take(connection) === true) return true;
+    connection.destroy();
+    return false;
   }
 
   #metrics(): MeterSnapshot {

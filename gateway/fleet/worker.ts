@@ -2,7 +2,6 @@
  * One of several processes that are one gateway. It is started by the primary (`fleet.ts`), does what that asks, and has no
  * will of its own: signals that a terminal or a service manager sends to all processes are for the primary to act on.
  */
-import cluster from 'node:cluster';
 import type { Port } from './channel.ts';
 import { WorkerProcess } from './worker-process.ts';
 
@@ -15,11 +14,7 @@ process.on('SIGINT', () => {});
 process.on('SIGHUP', () => {});
 process.on('SIGTERM', () => worker.leave());
 
-cluster.worker?.on('disconnect', () => {
-  // Else node:cluster ends the process here and now, with all that is in flight.
-  if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
-  void worker.end();
-});
+process.on('disconnect', () => void worker.end());
 
 function isForked(own: NodeJS.Process): own is NodeJS.Process & Port {
   return own.send !== undefined;

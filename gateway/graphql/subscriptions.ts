@@ -81,9 +81,14 @@ export class Subscriptions {
       stream.fail(over);
       cancellation.cancel(over);
     });
+    // Such as a credential that is no more. The next event may be hours away, and is not for this client.
+    const link = cancellation.on((reason) => {
+      if (reason.code !== 'CLIENT_CLOSED_REQUEST') stream.fail(reason);
+    });
     this.#open.add(stream);
     stream.onEnd(() => {
       stopWatching();
+      cancellation.off(link);
       this.#open.delete(stream);
       leave();
       record.end('ok');

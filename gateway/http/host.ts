@@ -77,6 +77,9 @@ export class HttpHost {
   #drainedMs = Number.NEGATIVE_INFINITY;
   /** Connections accepted since the start. */
   #accepted = 0;
+  /** Those that are open, whatever is spoken over them. */
+  #open = 0;
+  #emptied = nothingToDo;
   #checks: NodeJS.Timeout | undefined;
 
   constructor(pipeline: Pipeline, options: HostOptions) {
@@ -131,12 +134,6 @@ export class HttpHost {
     this.server.maxHeadersCount = 0;
     // A client that shuts its side may still wait for its answer.
     Object.assign(this.server, { httpAllowHalfOpen: true });
-    this.server.maxConnections = settings.maxConnections;
-    // One of several workers hands what it cannot take to the next otherwise, and full ones to each other for ever.
-    Object.assign(this.server, { dropMaxConnection: true });
-    this.server.on('drop', (dropped) => {
-      options.telemetry.connectionRefused('total', { clientIp: dropped?.remoteAddress ?? '' });
-    });
     if (settings.tls) this.#listenToTls(this.server);
     else this.server.on('connection', (socket: Socket) => this.#accepts(socket) && this.#connected(socket));
     this.server.on('clientError', (error, socket) => this.#connections.get(socket as Socket)?.fail(error));
@@ -146,11 +143,31 @@ export class HttpHost {
   }
 
   listen(): Promise<AddressInfo> {
+    this.#startChecks();
+    return listenAt(this.server, this.#options.settings);
+  }
+
+  /** Instead of listening: others accept the connections. */
+  serve(): void {
+    this.#startChecks();
+    // It is only then that Node begins to look for heads that are late, and to know which connections are idle.
+    this.server.emit('listening');
+  }
+
+  /** Serves a connection that another process has accepted. @returns false when it takes none any more */
+  take(connection: Socket): boolean {
+    if (this.#closing) return false;
+    // As node:http has it for those that it accepts itself.
+    connection.allowHalfOpen = true;
+    this.server.emit('connection', connection);
+    return true;
+  }
+
+  #startChecks(): void {
     this.#checks = setInterval(() => {
       const nowMs = performance.now();
       for (const connection of this.#connections.values()) connection.check(nowMs);
     }, checkMs).unref();
-    return listenAt(this.server, this.#options.settings);
   }
 
   /** From the next request on. @returns the pipeline that served so far */
@@ -177,7 +194,9 @@ export class HttpHost {
     await this.#acceptAll();
     this.#drainedMs = Number.POSITIVE_INFINITY;
     // Node's close for HTTP would close idle connections in the same moment, on which a request may be on its way.
-    const closed = new Promise<void>((resolve) => void NetServer.prototype.close.call(this.server, () => resolve()));
+    NetServer.prototype.close.call(this.server);
+    const closed = new Promise<void>((resolve) => (this.#emptied = resolve));
+    if (this.#open === 0) this.#emptied();
     const idleUntilMs = performance.now() + idleMs;
     const closeIdle = () => performance.now() >= idleUntilMs && this.server.closeIdleConnections();
     // A connection is idle only once its answer is out, so those in use now are looked at again.
@@ -251,8 +270,13 @@ export class HttpHost {
   /** Whether there is a place for one more connection. */
   #accepts(socket: Socket): boolean {
     this.#accepted++;
-    const { telemetry, arrivals } = this.#options;
+    const { telemetry, arrivals, settings } = this.#options;
     const clientIp = plainIp(socket.remoteAddress ?? '');
+    if (this.#open >= settings.maxConnections) {
+      telemetry.connectionRefused('total', { clientIp });
+      socket.destroy();
+      return false;
+    }
     // A load balancer is many clients.
     const leave = arrivals.addresses.trusts(clientIp) ? nothingToDo : this.#perIp.take(clientIp);
     if (!leave) {
@@ -260,10 +284,12 @@ export class HttpHost {
       socket.destroy();
       return false;
     }
+    this.#open++;
     telemetry.connections.add(1);
     socket.once('close', () => {
       leave();
       telemetry.connections.add(-1);
+      if (--this.#open === 0) this.#emptied();
     });
     return true;
   }

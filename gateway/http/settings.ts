@@ -17,7 +17,7 @@ export const listenSchema = z.strictObject({
     .union([count(1, 256), z.literal('auto')], { error: 'write a whole number from 1 to 256, or auto' })
     .default(1)
     .describe(
-      'Processes that share the port; `auto` is one for each processor. Each enforces its share of what is bounded in all.',
+      'Processes that share the port; `auto` is one for each processor. Without Redis each enforces its share of every limit, and always of what is bounded in all; one more process accepts connections, checks health, and serves operators.',
     ),
   trustedProxies: z
     .array(network())

@@ -15,6 +15,7 @@ import { Introspection } from './introspection.ts';
 import { Issuer } from './jwt/issuer.ts';
 import { KeySet } from './jwt/key-set.ts';
 import { Tokens } from './jwt/tokens.ts';
+import type { Principal } from './principal.ts';
 import { Sessions } from './sessions.ts';
 import type { AuthSettings, ConsumerSettings, IssuerSettings } from './settings.ts';
 
@@ -87,8 +88,9 @@ export class Auth {
     return this.issuedKeys && new KeyAdministration(this.issuedKeys.store, this.#surroundings.clock);
   }
 
-  /** Reads the keys of all issuers, so that the first request need not wait for them. */
+  /** Serves from now on. Reads the keys of all issuers, so that the first request need not wait for them. */
   start(): void {
+    this.sessions.judgeBy((principal) => this.#refuses(principal));
     for (const keys of this.#keySets.values()) keys.refresh();
     this.issuedKeys?.start();
   }
@@ -98,6 +100,12 @@ export class Auth {
     this.sessions.stop();
     await this.issuedKeys?.stop();
     await Promise.all([...this.upstreams.values()].map((upstream) => upstream.destroy()));
+  }
+
+  #refuses({ identity, fileKey }: Principal): boolean {
+    const { consumers, tokens } = this.verifiers;
+    if (fileKey !== undefined) return !consumers.withKey(fileKey);
+    return identity.credential === 'jwt' && tokens.denies(identity.claims);
   }
 
   #keysOf(settings: IssuerSettings, former: Auth | undefined): [string, KeySet] {

@@ -5,6 +5,8 @@ export interface Principal {
   readonly identity: Identity;
   /** Whether it still counts: a credential can be withdrawn before it ends. Cheap where it is known already. */
   readonly holds: () => boolean | Promise<boolean>;
+  /** Hash of the key in the file that showed it; one that leaves the file is withdrawn. */
+  readonly fileKey?: string;
   /** Thumbprint of the one certificate with which it counts (RFC 8705 §3.1). */
   readonly boundTo: string | undefined;
 }

@@ -17,6 +17,7 @@ export class Sessions {
   readonly #blocked: Blocked;
   readonly #open = new Map<RequestContext, Principal>();
   #timer: NodeJS.Timeout | undefined;
+  #refuses: (principal: Principal) => boolean = () => false;
 
   constructor(clock: Clock, blocked: Blocked) {
     this.#clock = clock;
@@ -37,6 +38,11 @@ export class Sessions {
     this.#open.delete(context);
   }
 
+  /** Another configuration serves: what it takes no more, although it would hold, has been withdrawn. */
+  judgeBy(refuses: (principal: Principal) => boolean): void {
+    this.#refuses = refuses;
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -48,6 +54,7 @@ export class Sessions {
       if (!context.sustained) continue;
       if (this.#blocked.has(context)) end(context, new WeirError('BLOCKED'));
       else if (principal.identity.expiresMs <= now) end(context, expired());
+      else if (this.#refuses(principal)) end(context, withdrawn());
       else void this.#confirm(context, principal);
     }
   }
@@ -66,5 +73,7 @@ const withdrawn = () => new WeirError('UNAUTHENTICATED', { detail: 'The credenti
 
 function end(context: RequestContext, error: WeirError): void {
   noteDenial(context, error);
+  // Of a protocol that was switched to, nobody else writes it down.
+  context.errorCode ??= error.code;
   context.cancellation.cancel(error);
 }

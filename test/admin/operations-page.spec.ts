@@ -76,8 +76,8 @@ function shape(text: string): string[] {
 async function expectFollowed({ info, text }: Block): Promise<void> {
   if (info === 'sh') expect(await run(text), printed).toBe(0);
   else if (info === 'sh fails') expect(await run(text), printed).toBe(1);
-  // What is printed depends on the moment; that there is something of the kind does not.
-  else if (info === 'output') expect(shape(printed)).not.toEqual('');
+  // More may be said on a machine that is busy, such as that the event loop is late.
+  else if (info === 'output') expect(shape(printed)).toEqual(expect.arrayContaining(shape(text)));
   else throw new Error(`nobody can follow a block '${info}'`);
 }
 

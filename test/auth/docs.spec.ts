@@ -15,6 +15,7 @@ import { upstreamSchema } from '#upstreams/settings.ts';
 import { createProject, type Files } from '../cli/project.ts';
 import { byName, moduleOf, newRequest, run, upstreamAt } from '../modules/harness.ts';
 import { Certificates } from '../support/certificates.ts';
+import { GatewayProgram } from '../support/gateway-program.ts';
 import { fencedBlocks, section } from '../support/markdown.ts';
 import { startUpstream } from '../support/upstream.ts';
 
@@ -239,6 +240,37 @@ describe('weir check, of authentication', () => {
       expect.stringContaining('of the kinds it accepts (jwt, mtls), so it refuses everybody'),
     ]);
     expect(await check({ ...route({ accept: ['jwt', 'apiKey'] }), consumers })).toEqual([]);
+  });
+
+  test(
+    'warns of fields that ask for somebody, once, while nothing could check any credential',
+    { timeout: 60_000 },
+    async () => {
+      const modules = resolve('test/fixtures/guarded');
+      const upstreams = { vault: { endpoints: ['http://127.0.0.1:9'], health: { path: '/health' } } };
+      const project = { modules, upstreams };
+      expect(await check(project)).toContainEqual(
+        expect.stringMatching(
+          /^warning: Query\.private and \d+ more of the schema ask for a credential .* nobody can read them\. Write auth\.jwt, /,
+        ),
+      );
+      const some = await check({ ...project, consumers: [{ id: 'acme', keys }] });
+      expect(some.filter((line) => line.includes('credential'))).toEqual([]);
+    },
+  );
+
+  test('a start writes the same into the log', { timeout: 60_000 }, async () => {
+    const routes = [{ path: '/things', upstream: 'things', auth: 'required' }];
+    const gateway = await GatewayProgram.start({
+      upstreams: { things: { endpoints: ['http://127.0.0.1:9'] } },
+      routes,
+    });
+    try {
+      const { level, warning } = await gateway.logged(({ msg }) => msg === 'auth');
+      expect([level, warning]).toEqual(['warn', expect.stringContaining('The route /things')]);
+    } finally {
+      gateway.kill();
+    }
   });
 
   test('warns of /graphql too, and not of what is open', async () => {

@@ -18,7 +18,10 @@ let store: RedisStore;
 let keys: KeyStore;
 
 beforeAll(async () => {
-  upstream = await startUpstream((_request, response) => response.end('ok'));
+  upstream = await startUpstream((request, response) => {
+    if (request.url !== '/events') response.end('ok');
+    else response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: tick\n\n');
+  });
   redis = await startRedis();
   gateways = await Promise.all([startGateway(configuration()), startGateway(configuration())]);
   store = new RedisStore(redisSchema.parse({ url: redis.url, timeout: '1s' }), silentLogger);
@@ -40,6 +43,7 @@ function configuration(apiKeys: object = {}, timeout = '1s') {
     upstreams: { service: { endpoints: [upstream.url] } },
     routes: [
       { path: '/private', upstream: 'service', auth: 'required' },
+      { path: '/events', upstream: 'service', auth: 'required' },
       { path: '/read', upstream: 'service', auth: { scopes: { all: ['orders:read'] } } },
     ],
     auth: { apiKeys },
@@ -113,6 +117,21 @@ describe('An issued key', () => {
     const began = performance.now();
     for (const gateway of gateways) await until(async () => (await status(key, gateway)) === 401);
     expect(performance.now() - began).toBeLessThan(1_000);
+  });
+
+  it('that is revoked takes the event streams with it that it began, at every instance', async () => {
+    const { key, hash, record } = await issue();
+    const other = await issue();
+    const open = async (shown: string) =>
+      Promise.all(gateways.map(({ url }) => fetch(`${url}/events`, { headers: { 'x-api-key': shown } })));
+    const ending = await open(key);
+    const staying = (await open(other.key)).map((response) => response.body!.getReader());
+    await keys.put({ hash, record: { ...record, revokedMs: systemClock.epochMs() } });
+    for (const response of ending) await expect(response.text()).rejects.toThrow();
+    for (const reader of staying) {
+      expect((await reader.read()).done).toBe(false);
+      await reader.cancel();
+    }
   });
 
   it('that is revoked while an instance hears nothing is refused within a second all the same', async () => {

@@ -104,6 +104,26 @@ describe('A WebSocket of GraphQL', () => {
   });
 });
 
+describe('A subscription over server-sent events', () => {
+  it('ends when its token does', async () => {
+    const exp = Math.ceil(Date.now() / 1000) + 2;
+    const query = encodeURIComponent('subscription { ticks }');
+    const response = await fetch(`${server.graphqlUrl}?query=${query}`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${await issuer.token({ exp })}` },
+    });
+    expect(response.status).toBe(200);
+    let heard = '';
+    const decoder = new TextDecoder();
+    // Whether it is said to be over or broken off: nothing comes any more.
+    try {
+      for await (const chunk of response.body!) heard += decoder.decode(chunk as Uint8Array, { stream: true });
+    } catch {}
+    expect(heard).toContain('tick');
+    expect(heard).toContain('UNAUTHENTICATED');
+    expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);
+  });
+});
+
 describe('An upgrade is no way around', () => {
   it.each(['websocket', 'h2c', 'graphql-ws'])('for a query by POST that asks for %s', async (protocol) => {
     const body = '{"query":"{ private }"}';

@@ -329,22 +329,27 @@ describe('A gateway whose event loop is blocked by a module', () => {
     // Until shedding has set in; then it must hold.
     let inARow = 0;
     await until(async () => (inARow = (await query('{ spareAnswer }')) === 503 ? inARow + 1 : 0) === 5);
-    const statuses = { critical: [] as number[], sheddable: [] as number[], health: [] as number[] };
-    for (let index = 0; index < 15; index++) {
-      statuses.critical.push(await query('{ vitalAnswer }'));
-      statuses.sheddable.push(await query('{ spareAnswer }'));
-      statuses.health.push((await program.admin(index % 2 ? '/livez' : '/readyz')).status);
-    }
+    const rounds: { critical: number; sheddable: number }[] = [];
+    const health = new Set<number>();
+    // A machine that does something else meanwhile makes waves; between them 12 of 15 fare as they should, each of both kinds.
+    await until(async () => {
+      rounds.push({ critical: await query('{ vitalAnswer }'), sheddable: await query('{ spareAnswer }') });
+      health.add((await program.admin(rounds.length % 2 ? '/livez' : '/readyz')).status);
+      const last = rounds.slice(-15);
+      const served = last.filter(({ critical }) => critical === 200).length;
+      const shed = last.filter(({ sheddable }) => sheddable === 503).length;
+      return served >= 12 && shed >= 12;
+    });
     flooding.on = false;
     await floods;
-    // How much of each depends on what else the machine does; which of them suffers first does not.
-    const share = (of: readonly number[], status: number) => of.filter((each) => each === status).length / of.length;
-    expect(share(statuses.critical, 200)).toBeGreaterThan(share(statuses.sheddable, 200));
-    expect(statuses.sheddable).toContain(503);
-    expect(new Set(statuses.health)).toEqual(new Set([200]));
-    expect([...flooded]).toContain(503);
+    // Whatever the waves: it is not the critical ones that suffer first.
+    const reversed = rounds.filter(({ critical, sheddable }) => critical === 503 && sheddable === 200);
+    expect(reversed.length).toBeLessThanOrEqual(rounds.length / 10);
+    expect(health).toEqual(new Set([200]));
+    // Of what is in between, a share.
+    expect(flooded).toEqual(new Set([200, 503]));
     const shed = await program.metric('weir_shed_total', 'shed_reason="event_loop"', 'criticality="sheddable"');
-    expect(shed).toBeGreaterThan(0);
+    expect(shed).toBeGreaterThan(10);
   }, 60_000);
 
   test('serves everybody again once it is over', async () => {

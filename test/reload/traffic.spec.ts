@@ -1,14 +1,15 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Agent } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { Readable, type Duplex } from 'node:stream';
 import { resolve } from 'node:path';
 import { createClient } from 'graphql-ws';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { FileGateway } from '../support/file-gateway.ts';
 import { Load } from '../support/load.ts';
-import { begin, RawClient, send, settle, until } from '../support/raw-client.ts';
+import { begin, RawClient, send, settle, until, type Answer } from '../support/raw-client.ts';
 import { startServer, type TestServer } from '../support/upstream.ts';
 
 /** What is under way when another configuration takes over, and what is known by then. */
@@ -303,6 +304,26 @@ describe('A reload knows, by name', () => {
 });
 
 describe('Reloads under load', { timeout: 60_000 }, () => {
+  test('leave nothing on the listener: each with an upload that is streamed over connections of its own', async () => {
+    const listeners = new Set<Server>();
+    const arrived = (message: unknown) => listeners.add((message as { server: Server }).server);
+    subscribe('http.server.request.start', arrived);
+    try {
+      await started();
+      const upload = (): Promise<Answer> => send(`${gateway.url}/upload`, { method: 'POST', body: Readable.from(['x']) });
+      expect((await upload()).text).toContain('thing');
+      const listener = [...listeners].find((server) => server.listening && server !== service.server)!;
+      const before = listener.listenerCount('close');
+      for (let turn = 1; turn <= 15; turn++) {
+        await reload({ idleTimeout: `${30 + turn}s` });
+        expect((await upload()).text).toContain('thing');
+      }
+      expect(listener.listenerCount('close')).toBe(before);
+    } finally {
+      unsubscribe('http.server.request.start', arrived);
+    }
+  });
+
   test('lose no request, whatever they change of the upstream', async () => {
     await started();
     const load = new Load(gateway.url, { clients: 6, path: '/things', methods: ['GET', 'POST'] });

@@ -281,7 +281,7 @@ describe.each([
     const gone = once(writer, 'close') as Promise<[number]>;
     reader.pause();
     for (let sent = 0; sent < total; sent++) writer.send(block);
-    expect((await gone)[0]).toBe(1006);
+    expect((await gone)[0]).toBe(1001);
     // The other one does not read its end either; that the gateway has let go of it is seen at the gateway.
     await until(async () => (await connectionsOf(gateway)) === 0);
     reader.terminate();
@@ -294,7 +294,7 @@ describe('A peer that vanishes without a word', () => {
     // From here on its kernel may acknowledge, but nobody is at home.
     ends[vanishing].pause();
     const staying = ends[vanishing === 'client' ? 'peer' : 'client'];
-    expect(((await once(staying, 'close')) as [number])[0]).toBe(1006);
+    expect(((await once(staying, 'close')) as [number])[0]).toBe(1001);
     await until(async () => (await connectionsOf(gateway)) === 0);
     ends[vanishing].terminate();
   });

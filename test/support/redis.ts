@@ -18,13 +18,20 @@ export interface TestRedis {
   close(): Promise<void>;
 }
 
+/** A Redis that watches over others, by its file. */
+export interface SentinelFile {
+  readonly file: string;
+  /** What it says when it is up. */
+  readonly ready: string;
+}
+
 /**
  * A Redis of the test's own on a free port, which it may stop and starve.
  * @throws {Error} when `redis-server` is not there
  */
-export async function startRedis(args: readonly string[] = []): Promise<TestRedis> {
+export async function startRedis(args: readonly string[] = [], sentinel?: SentinelFile): Promise<TestRedis> {
   const port = await freePort();
-  let server = await launch(port, args);
+  let server = await launch(port, args, sentinel);
   const client = new Redis({ host: '127.0.0.1', port, maxRetriesPerRequest: null });
   client.on('error', () => {});
   const kill = async () => {
@@ -41,7 +48,7 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
     kill,
     async restart() {
       await kill();
-      server = await launch(port, args);
+      server = await launch(port, args, sentinel);
     },
     async close() {
       client.disconnect();
@@ -50,8 +57,11 @@ export async function startRedis(args: readonly string[] = []): Promise<TestRedi
   };
 }
 
-async function launch(port: number, args: readonly string[]): Promise<ChildProcess> {
-  const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
+async function launch(port: number, args: readonly string[], sentinel?: SentinelFile): Promise<ChildProcess> {
+  const at = ['--port', String(port), '--bind', '127.0.0.1'];
+  const fixed = sentinel
+    ? [sentinel.file, '--sentinel', ...at]
+    : [...at, '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
   const server = spawn('redis-server', [...fixed, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const failed = once(server, 'error').then(([error]) => {
     throw new Error(`redis-server cannot be started; install it (Debian: apt-get install redis-server)`, {
@@ -62,7 +72,7 @@ async function launch(port: number, args: readonly string[]): Promise<ChildProce
   const ready = new Promise<void>((resolve, reject) => {
     server.stdout.on('data', (chunk: Buffer) => {
       said += chunk.toString();
-      if (said.includes('Ready to accept connections')) resolve();
+      if (said.includes(sentinel?.ready ?? 'Ready to accept connections')) resolve();
     });
     server.once('exit', () => reject(new Error(`redis-server ended:\n${said}`)));
   });

@@ -1,15 +1,14 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import type { RequestHandler } from 'http-proxy-middleware';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import type { CallHandle, ResponseSink, Send, UpstreamCall } from '#upstreams/call.ts';
-import type { Connections } from '#upstreams/transport.ts';
+import type { Endpoint } from '#upstreams/endpoint.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { broken, misframed, stopped, wireFailure } from './failure.ts';
-import { proxyTo, type Proxied } from './proxy.ts';
+import { carry, proxy, type Proxied } from './proxy.ts';
 import { BrokenAnswer, inspect, maxInterim } from './status-line.ts';
-import { Tunnel } from './tunnel.ts';
+import { policyViolation, Tunnel } from './tunnel.ts';
 import { isWebSocket, takeOver, upgradeHeaders } from './upgrade.ts';
 
 /**
@@ -18,21 +17,11 @@ import { isWebSocket, takeOver, upgradeHeaders } from './upgrade.ts';
  * form's, so that everything above treats both alike.
  */
 export function streamer(upstream: Upstream): Send {
-  /** By client request, since the library's events name nothing else. */
-  const running = new WeakMap<IncomingMessage, Streamed>();
-  const proxies = new WeakMap<Connections, RequestHandler>();
   return (call, sink) => {
     const stream = call.stream!;
-    const endpoint = call.endpoint!;
     const { request } = stream;
-    const { connections } = endpoint;
-    let proxy = proxies.get(connections);
-    if (!proxy) {
-      proxy = proxyTo(endpoint, running);
-      proxies.set(connections, proxy);
-    }
     const exchange = new Streamed(upstream, call, sink);
-    running.set(request, exchange);
+    carry(request, exchange);
     // The library would read it as a URL, which not every path is; it gets the path from the exchange.
     request.url = '/';
     // A copy: the library adds a length of its own to methods that usually have no body.
@@ -56,6 +45,7 @@ const maxFields = 1000;
 
 class Streamed implements CallHandle, Proxied {
   readonly path: string;
+  readonly endpoint: Endpoint;
   readonly #upstream: Upstream;
   readonly #call: UpstreamCall;
   readonly #sink: ResponseSink;
@@ -71,6 +61,7 @@ class Streamed implements CallHandle, Proxied {
 
   constructor(upstream: Upstream, call: UpstreamCall, sink: ResponseSink) {
     this.path = call.path;
+    this.endpoint = call.endpoint!;
     this.#upstream = upstream;
     this.#call = call;
     this.#sink = sink;
@@ -281,8 +272,14 @@ class Streamed implements CallHandle, Proxied {
 
   abort(reason: WeirError): void {
     if (this.#ended) return;
-    this.#ended = true;
     this.#reason = reason;
+    const clients = reason.fault === 'client' && reason.code !== 'CLIENT_CLOSED_REQUEST';
+    if (this.#tunnel && clients) {
+      // What it may no longer have; it ends when the sockets do.
+      this.#tunnel.leave(policyViolation);
+      return;
+    }
+    this.#ended = true;
     this.#outgoing?.destroy();
     this.#tunnel?.cut();
     // Once two sockets are joined, that one side leaves is how it ends.

@@ -4,6 +4,9 @@ import { closeFrame, Frames } from './frames.ts';
 /** RFC 6455 §7.4.1: an endpoint is going away, such as a server going down. */
 const goingAway = 1001;
 
+/** §7.4.1: the generic code of an end for a reason that none of the others names, such as a credential that is no more. */
+export const policyViolation = 1008;
+
 /** What either side gets to come to the end of the frame that it is in, and to answer a close frame. */
 const farewellMs = 1_000;
 
@@ -36,8 +39,9 @@ export class Tunnel {
       if (!this.#leaving) client.destroySoon();
       client.setTimeout(idleMs, () => client.destroy());
     });
-    // What is written to it counts as well as what is read.
-    upstream.setTimeout(idleMs, () => upstream.destroy());
+    // What is written to it counts as well as what is read. Nothing unexpected has happened, so that it is not 1011: the
+    // gateway leaves, and whoever still wants something connects again.
+    upstream.setTimeout(idleMs, () => this.leave());
   }
 
   /** The client is gone. */
@@ -47,15 +51,18 @@ export class Tunnel {
     else this.#upstream.destroy();
   }
 
-  /** Says goodbye both ways with close code 1001, gives each side a moment to answer, and closes. */
-  leave(): void {
+  /**
+   * Says goodbye both ways, gives each side a moment to answer, and closes.
+   * @param code what the client is told; to the upstream the gateway is a client that goes away
+   */
+  leave(code = goingAway): void {
     const client = this.#client;
     const upstream = this.#upstream;
     if (this.#leaving || client.destroyed || upstream.destroyed) return;
     this.#leaving = true;
     client.unpipe(upstream).off('data', this.#followClient);
     upstream.unpipe(client).off('data', this.#followUpstream);
-    part(upstream, client, this.#toClient, closeFrame(goingAway, false));
+    part(upstream, client, this.#toClient, closeFrame(code, false));
     part(client, upstream, this.#toUpstream, closeFrame(goingAway, true));
     const late = setTimeout(() => {
       client.destroy();

@@ -123,12 +123,17 @@ class Measurement extends Relay {
     this.sink.onError(error);
   }
 
+  /** A health check, of one endpoint; look-ups of the gateway's own are calls like others. */
+  get #isCheck(): boolean {
+    return this.#call.own && this.#call.pinned !== undefined;
+  }
+
   #now(): number {
     return this.#instruments.upstream.surroundings.clock.monotonicMs();
   }
 
   #answered(now: number): void {
-    if (this.#counted || this.#call.own) return;
+    if (this.#counted || this.#isCheck) return;
     this.#counted = true;
     const { upstream } = this.#instruments;
     const failed = this.#status >= 500;
@@ -137,7 +142,7 @@ class Measurement extends Relay {
   }
 
   #failed(now: number, error: WeirError): void {
-    if (this.#call.own) return;
+    if (this.#isCheck) return;
     const { recent } = this.#instruments.upstream;
     // What is open or full already says why it refuses: the error before.
     if (error.code === 'UPSTREAM_UNAVAILABLE' || error.code === 'UPSTREAM_OVERLOADED') {

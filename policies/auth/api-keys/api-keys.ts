@@ -56,7 +56,8 @@ export class ApiKeys {
   #staticKey(hash: string): Principal | undefined {
     const consumer = this.#consumers.withKey(hash);
     if (!consumer) return undefined;
-    const principal = this.#principal(consumer.id, consumer.scopes, Number.POSITIVE_INFINITY, always);
+    const shown = this.#principal(consumer.id, consumer.scopes, Number.POSITIVE_INFINITY, always);
+    const principal = { ...shown, fileKey: hash };
     this.#static.set(hash, principal);
     return principal;
   }
@@ -103,7 +104,7 @@ function isIssued(record: KeyRecord | undefined): record is KeyRecord {
   return record !== undefined && record.revokedMs === undefined;
 }
 
-/** A key of the file leaves with the file: what is under way then was begun in order. */
+/** As long as its file serves. */
 function always(): boolean {
   return true;
 }

@@ -30,6 +30,11 @@ export class Tokens {
     this.#verified = new VerifiedTokens(tokenCache, clock);
   }
 
+  /** Whether a token that showed these claims is no good any more, or never was. */
+  denies({ jti }: Readonly<Record<string, unknown>>): boolean {
+    return typeof jti === 'string' && this.#denied.has(jti);
+  }
+
   /** A token that is known costs one digest and one look-up; another one a signature. */
   verify(token: string): Principal | Promise<Principal> {
     const digest = hash('sha256', token, 'base64');
@@ -41,7 +46,7 @@ export class Tokens {
     const issuer = this.#issuers.get(head.issuer);
     if (!issuer) throw new InvalidCredential('it is from another issuer');
     const { claims, key } = await issuer.verify(token, head);
-    if (typeof claims.jti === 'string' && this.#denied.has(claims.jti)) throw new InvalidCredential('it is withdrawn');
+    if (this.denies(claims)) throw new InvalidCredential('it is withdrawn');
     const said = readClaims(claims, issuer.settings.claims);
     if (said.consumer === undefined || said.consumer === anonymous.consumer)
       throw new InvalidCredential('it names no consumer');
