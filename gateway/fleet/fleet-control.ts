@@ -80,7 +80,7 @@ export class FleetControl implements Control {
 
   spend(question: SpendQuestion): Promise<SpendReport> {
     return this.#primary.spend.report(question, async () => {
-      const workers = this.#workers().filter(({ state }) => state === 'listening' || state === 'leaving');
+      const workers = this.#workers().filter(({ state }) => state === 'serving' || state === 'leaving');
       const asked = workers.map((worker) => worker.ask('spend', question.minutes).catch(() => []));
       return (await Promise.all(asked)).flat();
     });
