@@ -16,8 +16,9 @@ export interface AcceptorOptions {
 const maxWaiting = 4_096;
 /** How long one waits before it is closed: its client had better try another gateway. */
 const maxWaitMs = 10_000;
-/** How long to accept what still comes, and to have it taken, when the port is given up. */
-const maxFarewellMs = 500;
+/** How long to accept what still comes, when there is no pause in it, and then to have it taken, when the port is given up. */
+const maxAcceptMs = 500;
+const maxHandMs = 500;
 
 /**
  * Accepts the connections of all workers, and hands each to one of them in turn. It lets go of a connection only when a worker
@@ -59,14 +60,17 @@ export class Acceptor {
     if (place >= 0) this.#free.splice(place, 1);
   }
 
-  /** Gives up the port, once what the system has accepted is in the hands of a worker. */
+  /** Gives up the port, once it has what the system has accepted, and waits until that is in the hands of workers. */
   async close(): Promise<void> {
-    const endMs = performance.now() + maxFarewellMs;
-    for (let seen = -1; (seen !== this.#accepted || this.#busy) && performance.now() < endMs;) {
+    const endMs = performance.now() + maxAcceptMs;
+    for (let seen = -1; seen !== this.#accepted && performance.now() < endMs;) {
       seen = this.#accepted;
       // Past the next look at the socket.
       await new Promise((resolve) => setImmediate(resolve));
     }
+    this.#server.close();
+    const lateMs = performance.now() + maxHandMs;
+    while (this.#busy && performance.now() < lateMs) await new Promise((resolve) => setImmediate(resolve));
     this.abort();
   }
 

@@ -16,7 +16,7 @@ export function isHandover(message: unknown): message is Handover {
   return typeof message === 'object' && message !== null && 'handover' in message;
 }
 
-export function isTaken(message: unknown): message is Taken {
+function isTaken(message: unknown): message is Taken {
   return typeof message === 'object' && message !== null && 'taken' in message;
 }
 

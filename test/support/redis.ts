@@ -19,7 +19,7 @@ export interface TestRedis {
 }
 
 /** A Redis that watches over others, by its file. */
-export interface SentinelFile {
+interface SentinelFile {
   readonly file: string;
   /** What it says when it is up. */
   readonly ready: string;
