@@ -1,4 +1,4 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import type { RedisSettings } from './settings.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -32,7 +32,17 @@ export function connectRedis(settings: RedisSettings, use: 'commands' | 'message
   if (cluster || nodes.length > 0) {
     const first = { host: unbracketed(hostname), port: Number(port || 6379) };
     const known = [first, ...nodes.map(hostAndPort)];
-    if (use === 'messages') return listenToOne(known, common);
+    if (use === 'messages') {
+      // What is published goes to every node, so one is listened to, and the next when that is gone. A Cluster would change
+      // nodes without a word, and what is said meanwhile would be missed.
+      let turn = 0;
+      const retryStrategy = (attempt: number) => {
+        Object.assign(client.options, known[++turn % known.length]);
+        return backoffMs(attempt);
+      };
+      const client: Redis = new Redis({ ...common, ...first, retryStrategy });
+      return client;
+    }
     return new Cluster(known, {
       lazyConnect: true,
       enableOfflineQueue: false,
@@ -53,20 +63,6 @@ export function connectRedis(settings: RedisSettings, use: 'commands' | 'message
     });
   }
   return new Redis({ ...common, db, host: unbracketed(hostname), port: Number(port || 6379) });
-}
-
-/**
- * What is published goes to every node of a cluster, so one is listened to, and another when that is gone. A Cluster would do
- * the same without a word, and what is said between the two would be missed.
- */
-function listenToOne(nodes: readonly { readonly host: string; readonly port: number }[], options: RedisOptions): Redis {
-  let turn = 0;
-  const retryStrategy = (attempt: number) => {
-    Object.assign(client.options, nodes[++turn % nodes.length]);
-    return backoffMs(attempt);
-  };
-  const client = new Redis({ ...options, ...nodes[0]!, retryStrategy });
-  return client;
 }
 
 function hostAndPort(address: string): { host: string; port: number } {

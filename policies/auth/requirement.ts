@@ -1,22 +1,19 @@
 import type { Requirement } from '#core/route.ts';
 import { meets } from './rule.ts';
-import type { AuthSettings, RequirementSettings } from './settings.ts';
+import { requirementSchema, type RequirementSettings } from './settings.ts';
 
 /** What a route asks for, where `auth.default` speaks for those that say nothing. */
-export function requirementOf(
-  settings: RequirementSettings | undefined,
-  fallback: AuthSettings['default'],
-): Requirement {
-  const rule = settings?.rule;
+export function requirementOf(settings: RequirementSettings | undefined, fallback: RequirementSettings): Requirement {
+  const { mode, accept, scopes, roles, rule } = settings ?? fallback;
   return {
-    mode: settings?.mode ?? fallback,
-    accept: settings?.accept && new Set(settings.accept),
-    allScopes: settings?.scopes?.all ?? [],
-    anyScopes: settings?.scopes?.any ?? [],
-    roles: settings?.roles ?? [],
+    mode,
+    accept: accept && new Set(accept),
+    allScopes: scopes?.all ?? [],
+    anyScopes: scopes?.any ?? [],
+    roles,
     rule: rule && ((context) => meets(rule, context)),
   };
 }
 
 /** Of the gateway's own pages. */
-export const open: Requirement = requirementOf(undefined, 'none');
+export const open: Requirement = requirementOf(undefined, requirementSchema.parse('none'));

@@ -85,13 +85,51 @@ export type IssuerSettings = z.output<typeof issuerSchema>;
 
 const requirementModes = ['required', 'optional', 'none'] as const;
 
+const words = z.array(z.string().min(1)).min(1);
+
+const requirement = z.strictObject({
+  mode: z.enum(requirementModes).default('required').describe('Whether a credential is needed.'),
+  accept: z
+    .array(z.enum(['jwt', 'apiKey', 'introspection', 'mtls']))
+    .min(1, 'name at least one kind, or leave accept out')
+    .optional()
+    .describe('Kinds of credential that count here; all when left out.'),
+  scopes: z
+    .strictObject({
+      all: words.optional().describe('All of these are needed.'),
+      any: words.optional().describe('One of these is needed.'),
+    })
+    .optional()
+    .describe('Scopes that are needed: all of `all`, and one of `any`.'),
+  roles: z.array(z.string().min(1)).default([]).describe('One of these roles is needed; none when empty.'),
+  rule: z
+    .string()
+    .max(4_096)
+    .default('')
+    .transform((text, context) => {
+      if (text === '') return undefined;
+      const rule = compileRule(text);
+      if (!('problem' in rule)) return rule;
+      context.addIssue({ code: 'custom', message: `is no rule that can be used: ${rule.problem}; correct it` });
+      return z.NEVER;
+    })
+    .describe('A condition in CEL over `consumer`, `claims` and `request` that must hold; none when empty.'),
+});
+
+/** What a route asks of who calls it; a bare word is short for `{ mode }`. */
+export const requirementSchema = z.union([
+  z.enum(requirementModes).transform((mode) => requirement.parse({ mode })),
+  requirement,
+]);
+
+export type RequirementSettings = z.output<typeof requirement>;
+
 /** Who may call whatever the gateway serves. */
 export const authSchema = z.strictObject({
-  default: z
-    .enum(requirementModes)
-    .default('optional')
+  default: requirementSchema
+    .prefault('optional')
     .describe(
-      'For routes and `/graphql` that say nothing: `required`, `optional` (who shows a credential is checked), `none`.',
+      'For routes and `/graphql` that say nothing: `required`, `optional` (who shows a credential is checked), `none`, or all that `auth` of a route can say.',
     ),
   jwt: z
     .array(issuerSchema)
@@ -189,42 +227,3 @@ export const consumersSchema = z
   .default([]);
 
 export type ConsumerSettings = z.output<typeof consumerSchema>;
-
-const words = z.array(z.string().min(1)).min(1);
-
-const requirement = z.strictObject({
-  mode: z.enum(requirementModes).default('required').describe('Whether a credential is needed.'),
-  accept: z
-    .array(z.enum(['jwt', 'apiKey', 'introspection', 'mtls']))
-    .min(1, 'name at least one kind, or leave accept out')
-    .optional()
-    .describe('Kinds of credential that count here; all when left out.'),
-  scopes: z
-    .strictObject({
-      all: words.optional().describe('All of these are needed.'),
-      any: words.optional().describe('One of these is needed.'),
-    })
-    .optional()
-    .describe('Scopes that are needed: all of `all`, and one of `any`.'),
-  roles: z.array(z.string().min(1)).default([]).describe('One of these roles is needed; none when empty.'),
-  rule: z
-    .string()
-    .max(4_096)
-    .default('')
-    .transform((text, context) => {
-      if (text === '') return undefined;
-      const rule = compileRule(text);
-      if (!('problem' in rule)) return rule;
-      context.addIssue({ code: 'custom', message: `is no rule that can be used: ${rule.problem}; correct it` });
-      return z.NEVER;
-    })
-    .describe('A condition in CEL over `consumer`, `claims` and `request` that must hold; none when empty.'),
-});
-
-/** What a route asks of who calls it; a bare word is short for `{ mode }`. */
-export const requirementSchema = z.union([
-  z.enum(requirementModes).transform((mode) => requirement.parse({ mode })),
-  requirement,
-]);
-
-export type RequirementSettings = z.output<typeof requirement>;
