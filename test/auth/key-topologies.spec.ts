@@ -68,12 +68,13 @@ const statuses = (key: string) =>
 
 const all = (answers: readonly number[], status: number) => answers.every((answer) => answer === status);
 
-/** It is good everywhere, and no longer so once it is revoked, although each instance remembers it. */
-async function liveAndDie(): Promise<void> {
+/** It is good everywhere, and no longer so once it is revoked, although each instance remembers it. @returns its last statuses */
+async function liveAndDie(): Promise<readonly number[]> {
   const { key, kept } = await issue();
   await until(async () => all(await statuses(key), 200));
   await revoke(kept);
   await until(async () => all(await statuses(key), 401));
+  return statuses(key);
 }
 
 describe('Issued keys over a Redis Cluster', { timeout: 60_000 }, () => {
@@ -114,7 +115,7 @@ describe('Issued keys over a Redis that sentinels watch', { timeout: 60_000 }, (
   afterAll(stop);
 
   test('work at every instance, and are refused by all once they are revoked', async () => {
-    await liveAndDie();
+    expect(await liveAndDie()).toEqual([401, 401]);
   });
 
   test('outlive a failover, and are revoked at the new primary', async () => {
@@ -127,6 +128,6 @@ describe('Issued keys over a Redis that sentinels watch', { timeout: 60_000 }, (
       await revoke(kept).catch(() => {});
       return all(await statuses(key), 401);
     });
-    await liveAndDie();
+    expect(await liveAndDie()).toEqual([401, 401]);
   });
 });

@@ -116,7 +116,7 @@ describe('A subscription over server-sent events', () => {
     const decoder = new TextDecoder();
     // Whether it is said to be over or broken off: nothing comes any more.
     try {
-      for await (const chunk of response.body!) heard += decoder.decode(chunk as Uint8Array, { stream: true });
+      for await (const chunk of response.body!) heard += decoder.decode(chunk, { stream: true });
     } catch {}
     expect(heard).toContain('UNAUTHENTICATED');
     expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { request } from 'node:https';
+import { request as httpsRequest } from 'node:https';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Certificates } from '../support/certificates.ts';
 import { startFleet } from '../support/fleet.ts';
@@ -65,7 +65,7 @@ describe('A worker', { timeout: 120_000 }, () => {
     const tls = { cert: files.path('server.crt'), key: files.path('server.key') };
     fleet = await startFleet(upstream.url, { listen: { tls } });
     for (let turn = 0; turn < 4; turn++) {
-      const asked = request(`${fleet.url}/things`, { ca: files.read('ca.crt'), agent: false });
+      const asked = httpsRequest(`${fleet.url}/things`, { ca: files.read('ca.crt'), agent: false });
       const answered = once(asked, 'response') as Promise<[IncomingMessage]>;
       asked.end();
       const [answer] = await answered;

@@ -49,7 +49,7 @@ export async function startRedisSentinel(name: string): Promise<TestRedisGroup> 
   const folder = mkdtempSync(join(tmpdir(), 'weir-sentinel-'));
   const primary = await startRedis();
   const replica = await startRedis(['--replicaof', '127.0.0.1', String(primary.port)]);
-  await until(async () => String(await replica.client.info('replication')).includes('master_link_status:up'));
+  await until(async () => (await replica.client.info('replication')).includes('master_link_status:up'));
   // It writes down there what it finds out.
   const file = join(folder, 'sentinel.conf');
   writeFileSync(
