@@ -39,6 +39,25 @@ export interface RouteInput {
   };
   /** Stands in `/openapi.json`. Default true. */
   documented?: boolean;
+  /** How its answers are compressed; what is left out is as `compression` of the file says. */
+  compression?: 'off' | { minBytes?: string; types?: string[]; algorithms?: ('br' | 'zstd' | 'gzip')[] };
+  /** Headers, query and JSON fields that are renamed, then removed, then set; see docs/transforms.md. */
+  headers?: { request?: HeaderChanges; response?: HeaderChanges };
+  query?: HeaderChanges;
+  body?: { request?: FieldChanges; response?: FieldChanges };
+}
+
+interface HeaderChanges {
+  rename?: Record<string, string>;
+  remove?: string[];
+  /** With templates, such as `{consumer.id}`. */
+  set?: Record<string, string>;
+}
+
+interface FieldChanges {
+  rename?: Record<string, string>;
+  remove?: string[];
+  set?: Record<string, unknown>;
 }
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */

@@ -6,6 +6,8 @@ import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
+import { Template, templateProblem } from './template.ts';
+import { bodySchema, headersSchema, querySchema, templatesOf, type TransformSettings } from './transform/settings.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
 
 const pathRemedies: readonly (readonly [RegExp, string])[] = [
@@ -144,7 +146,9 @@ export const routeSchema = z
         'How its answers are compressed; what is left out is as `compression` says. Write `off` where answers hold a secret ' +
           'beside what the request says: their length would give it away (BREACH). Off, too, keeps strong `ETag`s, for clients that send `If-Match`.',
       ),
-    headers: notBuilt(),
+    headers: headersSchema.optional().describe('Headers that are renamed, removed and set; see transforms.md.'),
+    query: querySchema.optional().describe('Query parameters that are renamed, removed and set.'),
+    body: bodySchema.optional().describe('Fields of JSON bodies that are renamed, removed and set.'),
   })
   .refine((route) => route.rewrite === undefined || rewriteProblem(route.path, route.rewrite) === undefined, {
     path: ['rewrite'],
@@ -162,7 +166,25 @@ export const routeSchema = z
       error:
         'claims that something was done, so it stands in for GET and HEAD, which methods does not name; write 400 or more',
     },
-  );
+  )
+  .superRefine((route, context) => {
+    for (const { place, message } of strangeParameters(route))
+      context.addIssue({ code: 'custom', path: [...place], message, input: route });
+  });
+
+/** Templates that name what the path has not. */
+function strangeParameters(route: { readonly path: string } & TransformSettings) {
+  if (pathProblem(route.path) !== undefined) return [];
+  const given = new Set(parameters(parse(route.path).tokens).map((parameter) => parameter.name));
+  return templatesOf(route).flatMap(([place, text]) => {
+    // Which is told where it stands.
+    if (templateProblem(text) !== undefined) return [];
+    const strange = new Template(text).params.find((parameter) => !given.has(parameter));
+    return strange === undefined
+      ? []
+      : [{ place, message: `names {params.${strange}}, which the path does not have; write one that it has` }];
+  });
+}
 
 /** As the program reads it. */
 export type RouteSettings = z.output<typeof routeSchema>;

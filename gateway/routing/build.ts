@@ -5,6 +5,7 @@ import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
 import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
+import { Transform } from '#gateway/rest/transform/transform.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { open, requirementOf } from '#policies/auth/requirement.ts';
 import { compression } from '#policies/compression/compression.ts';
@@ -85,6 +86,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     removed: config.headers.remove,
     documented: settings.documented,
     cache: rulesOf(config.upstreams[settings.upstream]?.cache, settings.cache),
+    transform: settings.headers || settings.query || settings.body ? new Transform(settings) : undefined,
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

@@ -173,7 +173,6 @@ describe('a key', () => {
       'version',
       'deprecated',
       'mirror',
-      'headers',
     ].map((key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`),
   ])('of the contract that is not built yet is refused, not ignored: %s', (text) => {
     expect(problemsOf(text)).toContainEqual(
