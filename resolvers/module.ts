@@ -18,7 +18,10 @@ export interface RouteInput {
   methods?: string[];
   host?: string;
   match?: { headers?: Record<string, string>; query?: Record<string, string> };
-  upstream: string;
+  /** That answers; or `aggregate`. */
+  upstream?: string;
+  /** One answer from calls to several upstreams; see docs/aggregates.md. */
+  aggregate?: { parts: Record<string, AggregatePartInput> };
   /** The path at the upstream, with parameters of `path`; the same path when left out. */
   rewrite?: string;
   timeout?: string;
@@ -45,6 +48,20 @@ export interface RouteInput {
   headers?: { request?: HeaderChanges; response?: HeaderChanges };
   query?: HeaderChanges;
   body?: { request?: FieldChanges; response?: FieldChanges };
+}
+
+interface AggregatePartInput {
+  upstream: string;
+  path: string;
+  query?: Record<string, string>;
+  from?: string;
+  pick?: string[];
+  rename?: Record<string, string>;
+  into?: string | false;
+  join?: { to: string; on: string; key?: string; as: string; many?: boolean };
+  optional?: boolean;
+  fallback?: unknown;
+  timeout?: string;
 }
 
 interface HeaderChanges {

@@ -310,7 +310,8 @@ describe('Reloads under load', { timeout: 60_000 }, () => {
     subscribe('http.server.request.start', arrived);
     try {
       await started();
-      const upload = (): Promise<Answer> => send(`${gateway.url}/upload`, { method: 'POST', body: Readable.from(['x']) });
+      const upload = (): Promise<Answer> =>
+        send(`${gateway.url}/upload`, { method: 'POST', body: Readable.from(['x']) });
       expect((await upload()).text).toContain('thing');
       const listener = [...listeners].find((server) => server.listening && server !== service.server)!;
       const before = listener.listenerCount('close');
