@@ -206,7 +206,7 @@ function strangeParameters(route: Writing): RouteProblem[] {
 }
 
 /** What belongs to an answer that is passed through. */
-const ofPassThrough = ['upstream', 'rewrite', 'fallback', 'headers', 'query', 'body', 'maxBodyBytes'] as const;
+const ofPassThrough = ['upstream', 'rewrite', 'fallback', 'cache', 'headers', 'query', 'body', 'maxBodyBytes'] as const;
 
 /** A route passes through to one upstream, or makes one answer of several. */
 function sourceProblems(route: {
