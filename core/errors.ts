@@ -77,6 +77,16 @@ export const errorTable = {
     action: 'Check the host and the path. An operator finds all routes with `weir config`.',
     proxyStatus: 'destination_not_found',
   },
+  PART_NOT_FOUND: {
+    status: 404,
+    fault: 'client',
+    title: 'What was asked for does not exist',
+    retry: 'no',
+    meaning:
+      'The answer is made of several, and a service says of one that it cannot go without (`parts`) that it does not exist.',
+    action: 'Check the ids in the path and the query.',
+    proxyStatus: 'http_request_error',
+  },
   METHOD_NOT_ALLOWED: {
     status: 405,
     fault: 'client',

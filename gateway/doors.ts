@@ -6,6 +6,7 @@ import { WeirError } from '#core/errors.ts';
 import type { GraphqlDoor } from './graphql/door.ts';
 import { checkHandshake } from './graphql/handshake.ts';
 import type { Doors } from './http/pipeline.ts';
+import { AggregateRoute, answerAggregate } from './rest/aggregate/route.ts';
 import { passThrough, passUpgrade } from './rest/door.ts';
 import { RestRoute } from './rest/route.ts';
 import { debugRequest } from './telemetry/debug-log.ts';
@@ -17,6 +18,7 @@ export function createDoors(graphql: GraphqlDoor | undefined, debug: DebugLog): 
       const { route } = context;
       if (debug.on) debugRequest(debug, context);
       if (route instanceof RestRoute) passThrough(context, route, request, response);
+      else if (route instanceof AggregateRoute) answerAggregate(context, route);
       else if (route?.door === 'graphql') graphql?.handle(context);
       else return true;
       return false;

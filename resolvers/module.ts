@@ -18,7 +18,10 @@ export interface RouteInput {
   methods?: string[];
   host?: string;
   match?: { headers?: Record<string, string>; query?: Record<string, string> };
-  upstream: string;
+  /** That answers; or `aggregate`. */
+  upstream?: string;
+  /** One answer from calls to several upstreams; see docs/aggregates.md. */
+  aggregate?: { parts: Record<string, AggregatePartInput> };
   /** The path at the upstream, with parameters of `path`; the same path when left out. */
   rewrite?: string;
   timeout?: string;
@@ -39,6 +42,39 @@ export interface RouteInput {
   };
   /** Stands in `/openapi.json`. Default true. */
   documented?: boolean;
+  /** How its answers are compressed; what is left out is as `compression` of the file says. */
+  compression?: 'off' | { minBytes?: string; types?: string[]; algorithms?: ('br' | 'zstd' | 'gzip')[] };
+  /** Headers, query and JSON fields that are renamed, then removed, then set; see docs/transforms.md. */
+  headers?: { request?: HeaderChanges; response?: HeaderChanges };
+  query?: HeaderChanges;
+  body?: { request?: FieldChanges; response?: FieldChanges };
+}
+
+interface AggregatePartInput {
+  upstream: string;
+  path: string;
+  query?: Record<string, string>;
+  from?: string;
+  pick?: string[];
+  rename?: Record<string, string>;
+  into?: string | false;
+  join?: { to: string; on: string; key?: string; as: string; many?: boolean };
+  optional?: boolean;
+  fallback?: unknown;
+  timeout?: string;
+}
+
+interface HeaderChanges {
+  rename?: Record<string, string>;
+  remove?: string[];
+  /** With templates, such as `{consumer.id}`. */
+  set?: Record<string, string>;
+}
+
+interface FieldChanges {
+  rename?: Record<string, string>;
+  remove?: string[];
+  set?: Record<string, unknown>;
 }
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */

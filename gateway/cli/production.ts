@@ -1,3 +1,4 @@
+import type { AggregateSettings } from '#gateway/rest/aggregate/settings.ts';
 import type { LoadedConfig } from '#gateway/config/load.ts';
 
 /** What somebody must have decided on purpose before strangers depend on it, rather than taken from the defaults. */
@@ -18,11 +19,17 @@ export function productionProblems({ config, sources, file }: LoadedConfig): str
     }
   }
   config.routes.forEach((route, index) => {
-    if (sources.isWritten(['routes', index, 'timeout']) || sources.isWritten(['upstreams', route.upstream, 'timeout']))
-      return;
+    const upstreams = route.upstream === undefined ? partsOf(route.aggregate) : [route.upstream];
+    const untimed = upstreams.find((name) => !sources.isWritten(['upstreams', name, 'timeout']));
+    if (sources.isWritten(['routes', index, 'timeout']) || untimed === undefined) return;
     problems.push(
-      `The route ${route.path} (${sources.of(['routes', index])}) has no timeout, and neither has its upstream '${route.upstream}'.`,
+      `The route ${route.path} (${sources.of(['routes', index])}) has no timeout, and neither has its upstream '${untimed}'.`,
     );
   });
   return problems;
+}
+
+/** The upstreams that an aggregate asks without a timeout of the part's own. */
+function partsOf(aggregate: AggregateSettings | undefined): readonly string[] {
+  return Object.values(aggregate?.parts ?? {}).flatMap((part) => (part.timeout === undefined ? [part.upstream] : []));
 }

@@ -14,7 +14,10 @@ export function checkReferences(root: ConfigNode): Problem[] {
   return [
     ...upstreams.flatMap(([name, upstream]) => checkEndpoints(root, name, upstream, names)),
     ...routes.flatMap((_, index) => [
-      ...checkUpstream(root, index, names),
+      ...checkUpstream(root, ['routes', index, 'upstream'], names),
+      ...entriesAt(root, ['routes', index, 'aggregate', 'parts']).flatMap(([part]) =>
+        checkUpstream(root, ['routes', index, 'aggregate', 'parts', part, 'upstream'], names),
+      ),
       ...checkReplaced(root, index, routes),
       ...checkName(root, index, routes),
     ]),
@@ -42,8 +45,7 @@ function checkEndpoints(root: ConfigNode, name: string, upstream: ConfigNode, na
   return [problemAt(root, ['upstreams', name, 'endpoints'], { message: 'is missing', fix })];
 }
 
-function checkUpstream(root: ConfigNode, index: number, upstreams: readonly string[]): Problem[] {
-  const path: ConfigPath = ['routes', index, 'upstream'];
+function checkUpstream(root: ConfigNode, path: ConfigPath, upstreams: readonly string[]): Problem[] {
   const named = textAt(root, path);
   if (!named || upstreams.includes(named.text)) return [];
   const meant = suggest(named.text, upstreams);

@@ -11,6 +11,7 @@ import { sendWithFallback } from './fallback.ts';
 import { announcedTrailers, endToEnd, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
 import { allowedCookies } from './cookies.ts';
 import type { RestRoute } from './route.ts';
+import { TransformedAnswer, transformRequest } from './transform/bodies.ts';
 
 /** Passes a request on to its route's upstream, and the answer back as it comes. */
 export function passThrough(
@@ -49,18 +50,24 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
   const { cookies } = route.upstream.settings;
   const cookie = cookies.length > 0 ? allowedCookies(context.headers.cookie as string | undefined, cookies) : undefined;
   if (cookie !== undefined) headers.cookie = cookie;
+  const { transform, upstream } = route;
+  const body = transform?.requestBody ? transformRequest(transform.requestBody, context) : context.body;
+  // A range would be one of the bytes before they are changed (RFC 9110 §14.2).
+  if (transform?.responseBody) delete headers.range;
+  transform?.requestHeaders?.apply(headers, context);
   const call = newCall(context, context.method, route.targetOf(context), headers, {
-    body: context.body,
+    body,
     stream,
     timeoutMs: route.timeoutMs,
     cache: route.cache,
   });
-  const passage = new Passage(context);
+  const passage = new Passage(context, route);
+  const changed = transform?.responseBody && new TransformedAnswer(transform.responseBody, context, upstream, passage);
+  const sink = changed ?? passage;
   // A client that asks for another protocol can use no answer but that protocol's.
   const fallback = stream?.kind === 'upgrade' ? undefined : route.fallbackFor(context.method);
-  passage.handle = fallback
-    ? sendWithFallback(route.upstream.send, call, passage, fallback)
-    : route.upstream.send(call, passage);
+  const handle = fallback ? sendWithFallback(upstream.send, call, sink, fallback) : upstream.send(call, sink);
+  passage.handle = changed ? changed.follow(handle) : handle;
   context.cancellation.on((reason) => passage.handle?.abort(reason));
 }
 
@@ -68,6 +75,7 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
 class Passage implements ResponseSink {
   readonly #context: RequestContext;
   readonly #reply: Reply;
+  readonly #route: RestRoute;
   handle: CallHandle | undefined;
   #waiting = false;
   /** Bytes of the body that are still to come; NaN where its length is not known. */
@@ -75,8 +83,9 @@ class Passage implements ResponseSink {
   /** There is content where there can be none, and it goes no further. */
   #hollow = false;
 
-  constructor(context: RequestContext) {
+  constructor(context: RequestContext, route: RestRoute) {
     this.#context = context;
+    this.#route = route;
     this.#reply = context.reply;
   }
 
@@ -88,6 +97,7 @@ class Passage implements ResponseSink {
     // The exchange writes that one.
     if (status === 101) return;
     const kept = responseHeaders(this.#context, headers);
+    this.#route.transform?.responseHeaders?.apply(kept, this.#context);
     // RFC 9110 §8.6: no length where there is no content.
     if (status === 204) delete kept['content-length'];
     if (status === 205) {

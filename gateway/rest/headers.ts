@@ -2,46 +2,11 @@ import type { RequestContext } from '#core/context.ts';
 import { connectionTokens, hopByHop, type Headers } from '#core/headers.ts';
 import { appendVia } from '#upstreams/forwarding.ts';
 import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
+import { isOurs } from './own-headers.ts';
 import { RestRoute } from './route.ts';
-
-/** Made anew from what the gateway itself knows. */
-const ours: ReadonlySet<string> = new Set([
-  'host',
-  'expect',
-  'via',
-  'forwarded',
-  'accept',
-  'x-real-ip',
-  'x-request-id',
-  'traceparent',
-  'tracestate',
-  'b3',
-  'accept-encoding',
-  // Credentials are the gateway's to check; none passes unless an upstream's configuration asks for it.
-  'authorization',
-  'cookie',
-]);
 
 /** Of answers: `Via` is made anew, the others name software. */
 const inside: ReadonlySet<string> = new Set(['via', 'server', 'x-powered-by']);
-
-/** After `x-`. */
-const xFamilies = ['weir-', 'forwarded-', 'b3-', 'client-cert', 'ssl-client'];
-
-/** Families of fields that only the gateway writes, and those by which proxies tell of a client's certificate (RFC 9440). */
-function isOurs(name: string): boolean {
-  if (ours.has(name)) return true;
-  switch (name.charCodeAt(0)) {
-    case 0x78: // x
-      return xFamilies.some((family) => name.startsWith(family, 2));
-    case 0x63: // c
-      return name.startsWith('client-cert');
-    case 0x73: // s
-      return name.startsWith('ssl-client');
-    default:
-      return false;
-  }
-}
 
 /** RFC 9110 §7.6.1: what goes on to an upstream: end-to-end fields, less those that the gateway sets or keeps. */
 export function requestHeaders(context: RequestContext, streamed: boolean): Headers {

@@ -8,6 +8,7 @@ import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import type { Fallback } from './fallback.ts';
 import { headerNames } from './header-names.ts';
+import type { Transform } from './transform/transform.ts';
 
 /** Bodies up to this size are held, so that they can be sent again; larger ones are streamed. */
 const bufferBytes = 64 * 1024;
@@ -30,6 +31,7 @@ export interface RestRouteOptions {
   readonly coding: ContentCoding | undefined;
   readonly removed: readonly string[];
   readonly documented: boolean;
+  readonly transform: Transform | undefined;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -45,7 +47,7 @@ export class RestRoute implements TableEntry {
   readonly timeoutMs: number | undefined;
   readonly maxBodyBytes: number;
   readonly requirement: Requirement;
-  readonly bufferBytes = bufferBytes;
+  readonly bufferBytes: number;
   readonly criticality: Criticality;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
@@ -56,6 +58,7 @@ export class RestRoute implements TableEntry {
   readonly rewrite: PathPattern | undefined;
   /** How answers may be stored; false for not at all. */
   readonly cache: CacheRules | false;
+  readonly transform: Transform | undefined;
   readonly #fallback: Fallback | undefined;
 
   constructor(options: RestRouteOptions) {
@@ -76,6 +79,9 @@ export class RestRoute implements TableEntry {
     this.removes = headerNames(options.removed);
     this.documented = options.documented;
     this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
+    this.transform = options.transform;
+    // What is to be changed is held, within `maxBodyBytes`.
+    this.bufferBytes = options.transform?.requestBody ? Number.POSITIVE_INFINITY : bufferBytes;
   }
 
   /** What stands in for an answer to this method; undefined where nothing does. */
@@ -85,9 +91,15 @@ export class RestRoute implements TableEntry {
 
   /** The target as the upstream gets it. Made from the raw path, so that what was encoded stays encoded. */
   targetOf(context: RequestContext): string {
-    if (!this.rewrite) return context.target;
-    let path = this.rewrite.render(context.pathParts);
-    if (context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/')) path += '/';
-    return path + context.target.slice(context.path.length);
+    const path = this.#pathOf(context);
+    const query = this.transform?.query;
+    if (query) return (path ?? context.path) + query.apply(context.query, context);
+    return path === undefined ? context.target : path + context.target.slice(context.path.length);
+  }
+
+  #pathOf(context: RequestContext): string | undefined {
+    if (!this.rewrite) return undefined;
+    const path = this.rewrite.render(context.pathParts);
+    return context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/') ? `${path}/` : path;
   }
 }

@@ -6,6 +6,9 @@ import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
+import { Template, templateProblem } from './template.ts';
+import { bodySchema, headersSchema, querySchema, templatesOf, type TransformSettings } from './transform/settings.ts';
+import { aggregateSchema, parametersOf, type AggregateSettings } from './aggregate/settings.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
 
 const pathRemedies: readonly (readonly [RegExp, string])[] = [
@@ -103,7 +106,7 @@ export const routeSchema = z
       })
       .optional()
       .describe('Further conditions; a request that meets them prefers this route.'),
-    upstream: name().describe('Upstream that answers, by its name under `upstreams`.'),
+    upstream: name().optional().describe('Upstream that answers, by its name under `upstreams`; or write `aggregate`.'),
     rewrite: path.optional().describe('Path at the upstream, with parameters of `path`; the same path when left out.'),
     timeout: duration()
       .optional()
@@ -130,7 +133,9 @@ export const routeSchema = z
         "How answers are stored where the upstream says nothing, before the upstream's own `cache`; `false`: not at all.",
       ),
     transform: notBuilt(),
-    aggregate: notBuilt(),
+    aggregate: aggregateSchema
+      .optional()
+      .describe('One answer from calls to several upstreams, in place of `upstream`; see aggregates.md.'),
     operation: notBuilt(),
     version: notBuilt(),
     deprecated: notBuilt(),
@@ -144,7 +149,9 @@ export const routeSchema = z
         'How its answers are compressed; what is left out is as `compression` says. Write `off` where answers hold a secret ' +
           'beside what the request says: their length would give it away (BREACH). Off, too, keeps strong `ETag`s, for clients that send `If-Match`.',
       ),
-    headers: notBuilt(),
+    headers: headersSchema.optional().describe('Headers that are renamed, removed and set; see transforms.md.'),
+    query: querySchema.optional().describe('Query parameters that are renamed, removed and set.'),
+    body: bodySchema.optional().describe('Fields of JSON bodies that are renamed, removed and set.'),
   })
   .refine((route) => route.rewrite === undefined || rewriteProblem(route.path, route.rewrite) === undefined, {
     path: ['rewrite'],
@@ -162,7 +169,70 @@ export const routeSchema = z
       error:
         'claims that something was done, so it stands in for GET and HEAD, which methods does not name; write 400 or more',
     },
+  )
+  .superRefine((route, context) => {
+    for (const { place, message } of [...strangeParameters(route), ...sourceProblems(route)])
+      context.addIssue({ code: 'custom', path: [...place], message, input: route });
+  });
+
+interface Writing extends TransformSettings {
+  readonly path: string;
+  readonly aggregate?: AggregateSettings | undefined;
+}
+
+interface RouteProblem {
+  readonly place: readonly string[];
+  readonly message: string;
+}
+
+/** Templates that name what the path has not. */
+function strangeParameters(route: Writing): RouteProblem[] {
+  if (pathProblem(route.path) !== undefined) return [];
+  const given = new Set(parameters(parse(route.path).tokens).map((parameter) => parameter.name));
+  const transformed = templatesOf(route).flatMap(([place, text]) =>
+    // One that is none is told where it stands.
+    templateProblem(text) === undefined
+      ? new Template(text).params.map((parameter) => [place, parameter] as const)
+      : [],
   );
+  const asked = route.aggregate
+    ? parametersOf(route.aggregate).map(([place, parameter]) => [['aggregate', 'parts', ...place], parameter] as const)
+    : [];
+  return [...transformed, ...asked].flatMap(([place, parameter]) =>
+    given.has(parameter)
+      ? []
+      : [{ place, message: `names {params.${parameter}}, which the path does not have; write one that it has` }],
+  );
+}
+
+/** What belongs to an answer that is passed through. */
+const ofPassThrough = ['upstream', 'rewrite', 'fallback', 'cache', 'headers', 'query', 'body', 'maxBodyBytes'] as const;
+
+/** A route passes through to one upstream, or makes one answer of several. */
+function sourceProblems(route: {
+  readonly aggregate?: unknown;
+  readonly methods?: readonly string[] | undefined;
+}): RouteProblem[] {
+  if (route.aggregate === undefined) {
+    if ('upstream' in route) return [];
+    const message =
+      'is missing; add upstream: text (Upstream that answers, by its name under `upstreams`), or aggregate';
+    return [{ place: ['upstream'], message }];
+  }
+  const strange = ofPassThrough.filter((key) => (route as Readonly<Record<string, unknown>>)[key] !== undefined);
+  const writes = route.methods?.filter((verb) => verb !== 'GET' && verb !== 'HEAD') ?? [];
+  return [
+    ...strange.map((key) => ({ place: [key], message: 'has no meaning beside aggregate; remove one of the two' })),
+    ...(writes.length > 0
+      ? [
+          {
+            place: ['methods'],
+            message: 'has other methods than GET and HEAD, but an aggregate only reads; remove them',
+          },
+        ]
+      : []),
+  ];
+}
 
 /** As the program reads it. */
 export type RouteSettings = z.output<typeof routeSchema>;

@@ -2,9 +2,12 @@ import type { GraphQLSchema } from 'graphql';
 import { marksCriticality } from '#schema/directives.ts';
 import { errorPaths } from '#gateway/pages/error-pages.ts';
 import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
+import { Aggregate } from '#gateway/rest/aggregate/aggregate.ts';
+import { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
 import { RestRoute } from '#gateway/rest/route.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
+import { Transform } from '#gateway/rest/transform/transform.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { open, requirementOf } from '#policies/auth/requirement.ts';
 import { compression } from '#policies/compression/compression.ts';
@@ -31,7 +34,9 @@ export function buildRoutes(
   originOf: (index: number) => string,
 ): GatewayRoutes {
   const routes: GatewayRoute[] = config.routes.map((settings, index) => {
-    const upstream = upstreams.get(settings.upstream);
+    if (settings.aggregate)
+      return aggregateRoute(settings, new Aggregate(settings.aggregate, upstreams), config, originOf(index));
+    const upstream = upstreams.get(settings.upstream ?? '');
     if (!upstream)
       throw new Error(`Route ${settings.path} names the upstream ${settings.upstream}, which does not exist.`);
     return restRoute(settings, upstream, config, originOf(index));
@@ -84,8 +89,32 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     coding: compressed && compression(compressed),
     removed: config.headers.remove,
     documented: settings.documented,
-    cache: rulesOf(config.upstreams[settings.upstream]?.cache, settings.cache),
+    cache: rulesOf(config.upstreams[upstream.name]?.cache, settings.cache),
+    transform: settings.headers || settings.query || settings.body ? new Transform(settings) : undefined,
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
+  });
+}
+
+function aggregateRoute(
+  settings: RouteSettings,
+  aggregate: Aggregate,
+  config: GatewayConfig,
+  origin: string,
+): AggregateRoute {
+  const crossOrigin = corsFor(config.cors, settings.cors);
+  const compressed = compressionFor(config.compression, settings.compression);
+  return new AggregateRoute({
+    name: settings.name ?? `${settings.host ?? ''}${settings.path}`,
+    path: settings.path,
+    criteria: criteriaOf({ ...settings, methods: settings.methods ?? ['GET'] }),
+    origin,
+    replaces: settings.replaces,
+    timeoutMs: settings.timeout,
+    requirement: requirementOf(settings.auth, config.auth.default),
+    criticality: settings.criticality,
+    cors: crossOrigin && cors(crossOrigin),
+    coding: compressed && compression(compressed),
+    aggregate,
   });
 }
 

@@ -158,7 +158,9 @@ describe('Nobody gets what another was given', () => {
   });
 
   const control = fc
-    .uniqueArray(fc.constantFrom('public', 's-maxage=60', 'must-revalidate', 'max-age=60', 'no-cache', 'private', 'no-store'))
+    .uniqueArray(
+      fc.constantFrom('public', 's-maxage=60', 'must-revalidate', 'max-age=60', 'no-cache', 'private', 'no-store'),
+    )
     .map((directives) => directives.join(', '));
   const step = fc.record({
     who: fc.constantFrom(undefined, acme, rival),

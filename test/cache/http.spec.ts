@@ -322,16 +322,19 @@ describe('Nothing is stored', () => {
 });
 
 describe('A write (RFC 9111 §4.4)', () => {
-  test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'M-SEARCH'])('by %s makes what was stored there invalid', async (method) => {
-    const path = `/written/${method}`;
-    service.answer(path, { headers: fresh });
-    await ask(path);
-    await ask(`${path}?a=1`);
-    await ask(path, {}, { method, body: 'x' });
-    await ask(path);
-    await ask(`${path}?a=1`);
-    expect(service.asked(path).filter((request) => request.method === 'GET')).toHaveLength(4);
-  });
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'M-SEARCH'])(
+    'by %s makes what was stored there invalid',
+    async (method) => {
+      const path = `/written/${method}`;
+      service.answer(path, { headers: fresh });
+      await ask(path);
+      await ask(`${path}?a=1`);
+      await ask(path, {}, { method, body: 'x' });
+      await ask(path);
+      await ask(`${path}?a=1`);
+      expect(service.asked(path).filter((request) => request.method === 'GET')).toHaveLength(4);
+    },
+  );
 
   test('makes Location and Content-Location of the same origin invalid, and the collection', async () => {
     for (const path of ['/w/items', '/w/items/7', '/w/items/8', '/w/else']) {
@@ -375,7 +378,8 @@ describe('A write (RFC 9111 §4.4)', () => {
     const held: (() => void)[] = [];
     service.answer('/race', (request, response) => {
       const text = String(held.length + 1);
-      if (request.method === 'GET') held.push(() => response.writeHead(200, { ...fresh, 'content-length': 1 }).end(text));
+      if (request.method === 'GET')
+        held.push(() => response.writeHead(200, { ...fresh, 'content-length': 1 }).end(text));
       else response.writeHead(204).end();
     });
     const before = ask('/race');

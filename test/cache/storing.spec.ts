@@ -25,7 +25,11 @@ describe('How long an answer is fresh', () => {
   test.each([
     ['max-age', { 'cache-control': 'max-age=60' }, 60],
     ['s-maxage before max-age (RFC 9111 §5.2.2.10)', { 'cache-control': 'max-age=60, s-maxage=10' }, 10],
-    ['CDN-Cache-Control before all (RFC 9213 §2.2)', { 'cdn-cache-control': 'max-age=5', 'cache-control': 's-maxage=9' }, 5],
+    [
+      'CDN-Cache-Control before all (RFC 9213 §2.2)',
+      { 'cdn-cache-control': 'max-age=5', 'cache-control': 's-maxage=9' },
+      5,
+    ],
     ['Expires less Date (RFC 9111 §4.2.1)', { expires: later(30) }, 30],
     ['max-age before Expires (RFC 9111 §5.3)', { 'cache-control': 'max-age=60', expires: later(1) }, 60],
     ['a quoted number (RFC 9111 §5.2)', { 'cache-control': 'max-age="60"' }, 60],
@@ -50,13 +54,20 @@ describe('How long an answer is fresh', () => {
   });
 
   test('counts from when it was made: Age, Date, and the time on the way (RFC 9111 §4.2.3)', () => {
-    const made = (headers: Record<string, string>) => nowMs - judged({ 'cache-control': 'max-age=60', ...headers })!.bornMs;
+    const made = (headers: Record<string, string>) =>
+      nowMs - judged({ 'cache-control': 'max-age=60', ...headers })!.bornMs;
     expect(made({ age: '30' })).toBe(30_000);
     expect(made({ date: later(-20) })).toBe(20_000);
     expect(made({ age: '7, 100' })).toBe(7_000);
     expect(made({ age: 'old' })).toBe(0);
     const slow = storing(
-      { status: 200, headers: { date, 'cache-control': 'max-age=60' }, askedMs: nowMs - 4000, nowMs, identified: false },
+      {
+        status: 200,
+        headers: { date, 'cache-control': 'max-age=60' },
+        askedMs: nowMs - 4000,
+        nowMs,
+        identified: false,
+      },
       {},
     );
     expect(nowMs - slow!.bornMs).toBe(4000);
@@ -88,7 +99,11 @@ describe('What is stored', () => {
     ['nothing that allows it', {}],
     ['neither time nor validator', { 'cache-control': 'max-age=0' }],
     ['a partial answer', { 'cache-control': 'max-age=60', 'content-range': 'bytes 0-1/2' }, 206],
-    ['must-understand with a status that is not (RFC 9111 §5.2.2.3)', { 'cache-control': 'max-age=60, must-understand' }, 599],
+    [
+      'must-understand with a status that is not (RFC 9111 §5.2.2.3)',
+      { 'cache-control': 'max-age=60, must-understand' },
+      599,
+    ],
   ])('is nothing with %s', (_, headers, status = 200) => {
     expect(judged(headers, {}, { status })).toBeUndefined();
   });

@@ -162,19 +162,9 @@ describe('a key', () => {
     'tiers: {}',
     'limits: {}',
     'cache: { redis: false }',
-    ...[
-      'split',
-      'cost',
-      'limits',
-      'cache',
-      'transform',
-      'aggregate',
-      'operation',
-      'version',
-      'deprecated',
-      'mirror',
-      'headers',
-    ].map((key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`),
+    ...['split', 'cost', 'limits', 'cache', 'transform', 'operation', 'version', 'deprecated', 'mirror'].map(
+      (key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`,
+    ),
   ])('of the contract that is not built yet is refused, not ignored: %s', (text) => {
     expect(problemsOf(text)).toContainEqual(
       expect.objectContaining({ message: 'is part of the contract but not built yet', fix: 'remove it' }),

@@ -5,7 +5,9 @@ import { loadCacheTests, passes, type CacheCase } from '../support/http-cache-te
 
 /** Which cases fail, and why, is written down for readers; that is what is held to here. */
 const page = readFileSync(new URL('../../docs/cache-tests.md', import.meta.url), 'utf8');
-const known = new Map([...page.matchAll(/^\| `([^`]+)` +\| (required|optimal) +\|/gm)].map(([, id, kind]) => [id!, kind!]));
+const known = new Map(
+  [...page.matchAll(/^\| `([^`]+)` +\| (required|optimal) +\|/gm)].map(([, id, kind]) => [id!, kind!]),
+);
 
 let gateway: TestGateway;
 let origin: { readonly url: string; close(): void };

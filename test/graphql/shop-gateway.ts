@@ -50,7 +50,11 @@ export async function startShopGateway(config: TestConfig = {}): Promise<ShopGat
       services.map((name) => [
         name,
         // These specifications count calls; what the store saves has its own.
-        { endpoints: [shop[name].url], cache: false, ...(config.upstreams as Record<string, object> | undefined)?.[name] },
+        {
+          endpoints: [shop[name].url],
+          cache: false,
+          ...(config.upstreams as Record<string, object> | undefined)?.[name],
+        },
       ]),
     ),
   });

@@ -199,9 +199,8 @@ describe('What speaks of bytes does not survive their change', () => {
     answering('/headed', validated);
     const [one, other] = [await get('/headed', 'br'), await get('/headed', 'br', { method: 'HEAD' })];
     const head = ({ headers }: Answer) => {
-      const rest = { ...headers };
-      for (const name of ['date', 'traceparent', 'x-request-id', 'transfer-encoding', 'connection']) delete rest[name];
-      return rest;
+      const ofOne = new Set(['date', 'traceparent', 'x-request-id', 'transfer-encoding', 'connection']);
+      return Object.fromEntries(Object.entries(headers).filter(([name]) => !ofOne.has(name)));
     };
     expect(head(other)).toEqual(head(one));
     expect(other.body.length).toBe(0);
