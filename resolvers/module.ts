@@ -37,6 +37,8 @@ export interface RouteInput {
     exposeHeaders?: string[];
     maxAge?: string;
   };
+  /** What of it is held to the OpenAPI document of its upstream; see docs/contracts.md. */
+  validate?: { request?: 'enforce' | 'log' | 'off'; response?: 'log' | 'off'; sample?: number };
   /** Stands in `/openapi.json`. Default true. */
   documented?: boolean;
 }

@@ -4,6 +4,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { Reply } from '#core/reply.ts';
+import type { ResponseSample } from '#policies/validation/response-sample.ts';
 import { newCall, type CallHandle, type ClientStream, type ResponseSink } from '#upstreams/call.ts';
 import { replyWithError } from '#gateway/http/error-reply.ts';
 import { invite } from '#gateway/http/expectation.ts';
@@ -49,13 +50,14 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
   const { cookies } = route.upstream.settings;
   const cookie = cookies.length > 0 ? allowedCookies(context.headers.cookie as string | undefined, cookies) : undefined;
   if (cookie !== undefined) headers.cookie = cookie;
-  const call = newCall(context, context.method, route.targetOf(context), headers, {
+  const target = route.targetOf(context);
+  const call = newCall(context, context.method, target, headers, {
     body: context.body,
     stream,
     timeoutMs: route.timeoutMs,
     cache: route.cache,
   });
-  const passage = new Passage(context);
+  const passage = new Passage(context, route.contract?.sample(context, target));
   // A client that asks for another protocol can use no answer but that protocol's.
   const fallback = stream?.kind === 'upgrade' ? undefined : route.fallbackFor(context.method);
   passage.handle = fallback
@@ -68,6 +70,8 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
 class Passage implements ResponseSink {
   readonly #context: RequestContext;
   readonly #reply: Reply;
+  /** Set where the answer is one of those that are held to the document of the API. */
+  readonly #sample: ResponseSample | undefined;
   handle: CallHandle | undefined;
   #waiting = false;
   /** Bytes of the body that are still to come; NaN where its length is not known. */
@@ -75,8 +79,9 @@ class Passage implements ResponseSink {
   /** There is content where there can be none, and it goes no further. */
   #hollow = false;
 
-  constructor(context: RequestContext) {
+  constructor(context: RequestContext, sample: ResponseSample | undefined) {
     this.#context = context;
+    this.#sample = sample;
     this.#reply = context.reply;
   }
 
@@ -87,6 +92,7 @@ class Passage implements ResponseSink {
   onHead(status: number, headers: Headers): void {
     // The exchange writes that one.
     if (status === 101) return;
+    this.#sample?.head(status, headers);
     const kept = responseHeaders(this.#context, headers);
     // RFC 9110 §8.6: no length where there is no content.
     if (status === 204) delete kept['content-length'];
@@ -112,6 +118,7 @@ class Passage implements ResponseSink {
 
   onData(chunk: Buffer): void {
     if (this.#hollow) return;
+    this.#sample?.data(chunk);
     this.#left -= chunk.length;
     if (this.#left === 0) {
       // The last byte by the answer's own length: nothing that comes after belongs to it (RFC 9112 §6.3).
@@ -129,10 +136,13 @@ class Passage implements ResponseSink {
   }
 
   onEnd(trailers: Headers | undefined): void {
+    if (this.#context.fallback) this.#sample?.drop();
+    else this.#sample?.end();
     this.#reply.end(undefined, trailers && responseTrailers(this.#context, trailers));
   }
 
   onError(error: WeirError): void {
+    this.#sample?.drop();
     replyWithError(this.#context, error);
   }
 }

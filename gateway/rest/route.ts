@@ -3,6 +3,7 @@ import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement } from '#core/route.ts';
 import type { CacheRules } from '#upstreams/cache/settings.ts';
+import type { RouteContract } from '#policies/validation/route-contract.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -30,6 +31,7 @@ export interface RestRouteOptions {
   readonly coding: ContentCoding | undefined;
   readonly removed: readonly string[];
   readonly documented: boolean;
+  readonly contract: RouteContract | undefined;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -45,7 +47,9 @@ export class RestRoute implements TableEntry {
   readonly timeoutMs: number | undefined;
   readonly maxBodyBytes: number;
   readonly requirement: Requirement;
-  readonly bufferBytes = bufferBytes;
+  readonly bufferBytes: number;
+  readonly contract: RouteContract | undefined;
+  readonly checkRequest: ((context: RequestContext) => void) | undefined;
   readonly criticality: Criticality;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
@@ -74,6 +78,12 @@ export class RestRoute implements TableEntry {
     this.cors = options.cors;
     this.coding = options.coding;
     this.removes = headerNames(options.removed);
+    const { contract } = options;
+    this.contract = contract;
+    // What has to be looked into is not passed on as it comes.
+    this.bufferBytes = contract?.readsBodies === true ? Number.POSITIVE_INFINITY : bufferBytes;
+    this.checkRequest =
+      contract?.checksRequests === true ? (context) => contract.check(context, this.targetOf(context)) : undefined;
     this.documented = options.documented;
     this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
   }

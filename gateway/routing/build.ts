@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import { marksCriticality } from '#schema/directives.ts';
 import { errorPaths } from '#gateway/pages/error-pages.ts';
+import type { RouteContracts } from '#gateway/contract/route-contracts.ts';
 import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
 import { RestRoute } from '#gateway/rest/route.ts';
@@ -29,12 +30,13 @@ export function buildRoutes(
   upstreams: ReadonlyMap<string, Upstream>,
   schema: GraphQLSchema | undefined,
   originOf: (index: number) => string,
+  contracts: RouteContracts,
 ): GatewayRoutes {
   const routes: GatewayRoute[] = config.routes.map((settings, index) => {
     const upstream = upstreams.get(settings.upstream);
     if (!upstream)
       throw new Error(`Route ${settings.path} names the upstream ${settings.upstream}, which does not exist.`);
-    return restRoute(settings, upstream, config, originOf(index));
+    return restRoute(settings, upstream, config, originOf(index), contracts);
   });
   if (schema) {
     const { path, auth, criticality } = config.graphql;
@@ -64,7 +66,13 @@ export function buildRoutes(
   return new RouteTable(routes);
 }
 
-function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayConfig, origin: string): RestRoute {
+function restRoute(
+  settings: RouteSettings,
+  upstream: Upstream,
+  config: GatewayConfig,
+  origin: string,
+  contracts: RouteContracts,
+): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   const crossOrigin = corsFor(config.cors, settings.cors);
   const compressed = compressionFor(config.compression, settings.compression);
@@ -85,6 +93,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     removed: config.headers.remove,
     documented: settings.documented,
     cache: rulesOf(config.upstreams[settings.upstream]?.cache, settings.cache),
+    contract: contracts.of(settings, name, origin),
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }
