@@ -16,7 +16,11 @@ const maxFaults = 20;
 
 /** As a client reads them. */
 export function shown(faults: readonly Fault[]): readonly object[] {
-  return faults.slice(0, maxFaults).map(({ error: _, ...fault }) => fault);
+  return faults.slice(0, maxFaults).map(({ detail, pointer, parameter, in: place }) => ({
+    detail,
+    ...(pointer !== undefined && { pointer }),
+    ...(parameter !== undefined && { parameter, in: place }),
+  }));
 }
 
 export function bodyFault(error: ErrorObject): Fault {

@@ -35,7 +35,7 @@ export class Schemas {
     const withDocument = (options: object) => {
       const ajv = new Ajv2020({ ...common, ...options });
       formats.default(ajv);
-      return ajv.addSchema(document as AnySchema, documentId);
+      return ajv.addSchema(document, documentId);
     };
     this.#texts = withDocument({ coerceTypes: true, allErrors: true });
     this.#quick = withDocument({ allErrors: false });

@@ -59,7 +59,7 @@ describe('docs/consumers/errors.md', () => {
   });
 
   test('shows a problem as a gateway answers it', async () => {
-    const [shown] = fencedBlocks(page).filter(({ info }) => info === 'json');
+    const shown = fencedBlocks(page).find(({ info }) => info === 'json');
     const { requestId: _, ...problem } = JSON.parse(shown!.text) as Record<string, unknown>;
     const project = createProject({ 'orders.yaml': orders });
     const gateway = await startGateway({
