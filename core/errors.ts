@@ -32,6 +32,17 @@ export const errorTable = {
     action: 'Correct the request; the detail says which part is wrong.',
     proxyStatus: 'http_request_error',
   },
+  REQUEST_INVALID: {
+    status: 400,
+    fault: 'client',
+    title: 'The request does not fit the description of the API',
+    retry: 'no',
+    meaning:
+      'A parameter, a header or the body is not what the OpenAPI document of the API says; `errors` lists each, with its name or ' +
+      'its JSON Pointer in the body.',
+    action: 'Correct what `errors` names. The document is at `/openapi.json`, to be read at `/docs`.',
+    proxyStatus: 'http_request_error',
+  },
   CREDENTIALS_CONFLICT: {
     status: 400,
     fault: 'client',

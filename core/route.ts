@@ -34,6 +34,8 @@ export interface Route {
   readonly maxBodyBytes: number;
   /** The body is passed on as it comes instead of being read, above this many bytes or when its length is not known. */
   readonly bufferBytes: number;
+  /** Throws a `WeirError` for a request that its API does not allow; left out where that is not looked at. */
+  readonly checkRequest?: ((context: RequestContext) => void) | undefined;
   /** How much its requests matter under load; left out where each operation has a criticality of its own. */
   readonly criticality?: Criticality | undefined;
   /** In place of what is said for all routes. */

@@ -11,6 +11,7 @@ import { createExecution, type Execution } from '#resolvers/execution.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
 import { describeRoutes } from './contract/contract.ts';
 import { readDocuments, type UpstreamDocuments } from './contract/documents.ts';
+import { RouteContracts } from './contract/route-contracts.ts';
 import { TrustedDocuments, trustDocuments } from './graphql/documents/trusted.ts';
 import { withIncrementalDelivery } from './graphql/schema.ts';
 import { readTls } from './http/tls.ts';
@@ -36,6 +37,7 @@ export interface Assembly {
   readonly trusted: TrustedDocuments;
   readonly routes: GatewayRoutes;
   readonly documents: UpstreamDocuments;
+  readonly contracts: RouteContracts;
   /** The OpenAPI document of the REST routes; undefined where it is not served. */
   readonly contract: SentContract | undefined;
   readonly stages: readonly Stage[];
@@ -73,7 +75,8 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
       )
     : new TrustedDocuments(new Map());
   const documents = readDocuments(config, modules);
-  const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]));
+  const contracts = new RouteContracts(documents, surroundings);
+  const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]), contracts);
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
   const auth = new Auth(
@@ -83,7 +86,7 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     running?.auth,
   );
   const placed = placePolicies(requestStages(config, routes, surroundings.load, auth.verifiers), modules);
-  const found = [...tieProblems(routes), ...placed.problems];
+  const found = [...contracts.problems, ...tieProblems(routes), ...placed.problems];
   if (found.length > 0) throw new ProblemsError(found);
   return {
     upstreams,
@@ -94,6 +97,7 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     trusted,
     routes,
     documents,
+    contracts,
     contract: config.docs.enabled
       ? sentContract(config.docs.title, describeRoutes(config, routes, documents))
       : undefined,

@@ -167,6 +167,7 @@ export class Instance {
   #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
     next.takeOver();
+    former.contracts.stop();
     this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
     this.#cache.configure(project.loaded.config.cache);
     this.#project = project;
@@ -242,6 +243,7 @@ export class Instance {
     this.operations.stop();
     await this.#running.destroy();
     await this.#assembly.auth.stop();
+    this.#assembly.contracts.stop();
     await this.spend.stop();
     this.store?.stop();
   }

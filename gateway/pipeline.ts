@@ -12,6 +12,7 @@ import { guard } from '#policies/guard/guard.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { overload, shed } from '#policies/overload/overload.ts';
 import { securityHeaders } from '#policies/security-headers/security-headers.ts';
+import { validation } from '#policies/validation/validation.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
 import { balancer } from '#upstreams/layers/balancer.ts';
@@ -63,6 +64,7 @@ export function requestStages(
       policy: body,
       why: 'bounded and whole before anyone looks into it; below all that needs the head alone',
     },
+    { name: 'validate', policy: validation, why: 'against the document of the API, which speaks of the body too' },
   ];
 }
 

@@ -40,6 +40,8 @@ export interface RouteInput {
     exposeHeaders?: string[];
     maxAge?: string;
   };
+  /** What of it is held to the OpenAPI document of its upstream; see docs/contracts.md. */
+  validate?: { request?: 'enforce' | 'log' | 'off'; response?: 'log' | 'off'; sample?: number };
   /** Stands in `/openapi.json`. Default true. */
   documented?: boolean;
   /** How its answers are compressed; what is left out is as `compression` of the file says. */

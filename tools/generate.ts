@@ -30,13 +30,15 @@ const files: Readonly<Record<string, () => string | Promise<string>>> = {
 };
 
 async function documents(): Promise<typeof files> {
-  const [{ documentErrors }, { metricsDocument }, { dashboardFiles }] = await Promise.all([
+  const [{ documentErrors }, { documentConsumerErrors }, { metricsDocument }, { dashboardFiles }] = await Promise.all([
     import('#gateway/pages/document-errors.ts'),
+    import('#gateway/pages/document-consumer-errors.ts'),
     import('./metrics/document.ts'),
     import('./dashboards/index.ts'),
   ]);
   return {
     'docs/errors.md': documentErrors,
+    'docs/consumers/errors.md': documentConsumerErrors,
     'docs/metrics.md': metricsDocument,
     'deploy/prometheus/weir.rules.yml': () => run('gateway/main.ts', 'alerts', ...shop),
     ...dashboardFiles,

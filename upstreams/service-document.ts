@@ -25,7 +25,8 @@ export class ServiceDocument {
   /** @throws {Error} with what keeps it from being read, in words */
   constructor(root: unknown) {
     if (!isMap(root)) throw new Error('it is no OpenAPI document');
-    const version = String(root.openapi ?? root.swagger ?? 'of no version');
+    const stated = root.openapi ?? root.swagger;
+    const version = typeof stated === 'string' ? stated : 'none that is text';
     if (!/^3\.[01]\./.test(version)) throw new Error(`its version is ${version}; write OpenAPI 3.0 or 3.1`);
     if (!isMap(root.paths)) throw new Error('it has no paths');
     this.root = version.startsWith('3.0') ? { ...(modern(root) as JsonMap), openapi: '3.1.0' } : root;
@@ -99,7 +100,7 @@ export function isMap(value: unknown): value is JsonMap {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-export function listOf(value: unknown): readonly unknown[] {
+function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? (value as readonly unknown[]) : [];
 }
 
@@ -107,23 +108,25 @@ export function listOf(value: unknown): readonly unknown[] {
 function modern(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(modern);
   if (!isMap(value)) return value;
-  const entries = Object.entries(value).map(([key, child]) => [key, modern(child)] as const);
-  const schema: Record<string, unknown> = Object.fromEntries(entries);
-  if (schema.nullable === true && typeof schema.type === 'string') {
+  const schema = Object.fromEntries(Object.entries(value).map(([key, child]) => [key, modern(child)]));
+  const { nullable, exclusiveMinimum, exclusiveMaximum, minimum, maximum } = schema;
+  if (nullable === true && typeof schema.type === 'string') {
     schema.type = [schema.type, 'null'];
     if (Array.isArray(schema.enum)) schema.enum = [...(schema.enum as unknown[]), null];
   }
-  if (typeof schema.nullable === 'boolean') delete schema.nullable;
-  for (const [flag, bound] of [
-    ['exclusiveMinimum', 'minimum'],
-    ['exclusiveMaximum', 'maximum'],
-  ] as const) {
-    if (typeof schema[flag] !== 'boolean') continue;
-    if (schema[flag] && typeof schema[bound] === 'number') {
-      schema[flag] = schema[bound];
-      delete schema[bound];
-    } else {
-      delete schema[flag];
+  if (typeof nullable === 'boolean') delete schema.nullable;
+  if (typeof exclusiveMinimum === 'boolean') {
+    delete schema.exclusiveMinimum;
+    if (exclusiveMinimum && typeof minimum === 'number') {
+      schema.exclusiveMinimum = minimum;
+      delete schema.minimum;
+    }
+  }
+  if (typeof exclusiveMaximum === 'boolean') {
+    delete schema.exclusiveMaximum;
+    if (exclusiveMaximum && typeof maximum === 'number') {
+      schema.exclusiveMaximum = maximum;
+      delete schema.maximum;
     }
   }
   return schema;

@@ -14,6 +14,7 @@ export const usage = `Usage: weir COMMAND [options]
         --json             as JSON
   weir config              print the effective configuration, and where each value came from
   weir schema              print the schema of all modules as SDL
+  weir openapi             print the OpenAPI document of all REST routes
   weir types               generate types for modules from OpenAPI documents and SDL
         --check            only say whether they are up to date
   weir alerts              print the rule file of Prometheus: alerts, and what watches over the slo of the configuration
@@ -89,6 +90,7 @@ const own = {
   explain: ['variables', 'name', 'json'],
   config: [],
   schema: [],
+  openapi: [],
   types: ['check'],
   alerts: ['runbook'],
   status: ['json'],

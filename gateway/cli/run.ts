@@ -14,6 +14,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.ts')).explain,
   config: async () => (await import('./config.ts')).printConfiguration,
   schema: async () => (await import('./schema.ts')).printSchemaOf,
+  openapi: async () => (await import('./openapi.ts')).printOpenapi,
   types: async () => (await import('./types.ts')).types,
   alerts: async () => (await import('./alerts.ts')).printAlerts,
   status: async () => (await import('./status.ts')).status,

@@ -22,7 +22,6 @@ export class Components {
 
   /** Sorted, so that the document does not change with the order of routes. */
   get all(): JsonMap {
-    const sorted = (map: JsonMap) => Object.fromEntries(Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1)));
     return sorted(Object.fromEntries(Object.entries(this.#kinds).map(([kind, map]) => [kind, sorted(map)])));
   }
 
@@ -78,4 +77,8 @@ export class Components {
     }
     return `#/components/${kind}/${own}`;
   }
+}
+
+function sorted(map: JsonMap): JsonMap {
+  return Object.fromEntries(Object.entries(map).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

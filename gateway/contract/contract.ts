@@ -101,10 +101,12 @@ class Description {
     const kept = Object.fromEntries(
       Object.entries(operation).filter(([key]) => !ownAffairs.has(key) && !key.startsWith('x-')),
     );
+    const named = operation.operationId;
+    const operationId = typeof named === 'string' ? named : `${served.method}_${served.path}`;
     const responses = isMap(operation.responses) ? operation.responses : {};
     return {
       ...(this.#components.copy(kept, upstream, from) as JsonMap),
-      ...this.#common(route, String(operation.operationId ?? `${served.method}_${served.path}`)),
+      ...this.#common(route, operationId),
       parameters: [
         ...parameters
           .filter(({ in: place, name }) => place !== 'path' || !fixed.has(String(name)))

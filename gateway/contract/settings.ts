@@ -21,5 +21,3 @@ export const contractSchema = z.strictObject({
     ),
   auth: requirementSchema.optional().describe('Who may read both; everybody when left out.'),
 });
-
-export type ContractSettings = z.output<typeof contractSchema>;

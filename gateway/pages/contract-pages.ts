@@ -58,14 +58,16 @@ export function contractPages(current: () => SentContract | undefined): Router {
     });
     send(request, response, `"${hash('sha256', body, 'base64url')}"`, 'text/html; charset=utf-8', body);
   });
-  pages.get('/docs/viewer/:file', async (request, response) => {
-    const file = await viewerFile(request.params.file);
-    if (!file) {
+  pages.get('/docs/viewer/:file', (request, response, next) => {
+    const reading = viewerFile(request.params.file);
+    if (!reading) {
       response.status(404).type('text').send('There is no such file.');
       return;
     }
-    response.set({ 'cache-control': 'public, max-age=3600', 'x-content-type-options': 'nosniff' });
-    send(request, response, `"${hash('sha256', file.body, 'base64url')}"`, file.type, file.body);
+    reading.then(({ body, type }) => {
+      response.set({ 'cache-control': 'public, max-age=3600', 'x-content-type-options': 'nosniff' });
+      send(request, response, `"${hash('sha256', body, 'base64url')}"`, type, body);
+    }, next);
   });
   return pages;
 }

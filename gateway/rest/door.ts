@@ -4,6 +4,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { Reply } from '#core/reply.ts';
+import type { ResponseSample } from '#policies/validation/response-sample.ts';
 import { newCall, type CallHandle, type ClientStream, type ResponseSink } from '#upstreams/call.ts';
 import { replyWithError } from '#gateway/http/error-reply.ts';
 import { invite } from '#gateway/http/expectation.ts';
@@ -55,13 +56,16 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
   // A range would be one of the bytes before they are changed (RFC 9110 §14.2).
   if (transform?.responseBody) delete headers.range;
   transform?.requestHeaders?.apply(headers, context);
-  const call = newCall(context, context.method, route.targetOf(context), headers, {
+  const target = route.targetOf(context);
+  const call = newCall(context, context.method, target, headers, {
     body,
     stream,
     timeoutMs: route.timeoutMs,
     cache: route.cache,
   });
-  const passage = new Passage(context, route);
+  // What is changed on the way is not what the document of the upstream is about.
+  const sample = transform?.responseBody ? undefined : route.contract?.sample(context, target);
+  const passage = new Passage(context, route, sample);
   const changed = transform?.responseBody && new TransformedAnswer(transform.responseBody, context, upstream, passage);
   const sink = changed ?? passage;
   // A client that asks for another protocol can use no answer but that protocol's.
@@ -76,6 +80,8 @@ class Passage implements ResponseSink {
   readonly #context: RequestContext;
   readonly #reply: Reply;
   readonly #route: RestRoute;
+  /** Set where the answer is one of those that are held to the document of the API. */
+  readonly #sample: ResponseSample | undefined;
   handle: CallHandle | undefined;
   #waiting = false;
   /** Bytes of the body that are still to come; NaN where its length is not known. */
@@ -83,9 +89,10 @@ class Passage implements ResponseSink {
   /** There is content where there can be none, and it goes no further. */
   #hollow = false;
 
-  constructor(context: RequestContext, route: RestRoute) {
+  constructor(context: RequestContext, route: RestRoute, sample: ResponseSample | undefined) {
     this.#context = context;
     this.#route = route;
+    this.#sample = sample;
     this.#reply = context.reply;
   }
 
@@ -96,6 +103,7 @@ class Passage implements ResponseSink {
   onHead(status: number, headers: Headers): void {
     // The exchange writes that one.
     if (status === 101) return;
+    this.#sample?.head(status, headers);
     const kept = responseHeaders(this.#context, headers);
     this.#route.transform?.responseHeaders?.apply(kept, this.#context);
     // RFC 9110 §8.6: no length where there is no content.
@@ -122,6 +130,7 @@ class Passage implements ResponseSink {
 
   onData(chunk: Buffer): void {
     if (this.#hollow) return;
+    this.#sample?.data(chunk);
     this.#left -= chunk.length;
     if (this.#left === 0) {
       // The last byte by the answer's own length: nothing that comes after belongs to it (RFC 9112 §6.3).
@@ -139,10 +148,13 @@ class Passage implements ResponseSink {
   }
 
   onEnd(trailers: Headers | undefined): void {
+    if (this.#context.fallback) this.#sample?.drop();
+    else this.#sample?.end();
     this.#reply.end(undefined, trailers && responseTrailers(this.#context, trailers));
   }
 
   onError(error: WeirError): void {
+    this.#sample?.drop();
     replyWithError(this.#context, error);
   }
 }

@@ -3,6 +3,7 @@ import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement } from '#core/route.ts';
 import type { CacheRules } from '#upstreams/cache/settings.ts';
+import type { RouteContract } from '#policies/validation/route-contract.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -32,6 +33,7 @@ export interface RestRouteOptions {
   readonly removed: readonly string[];
   readonly documented: boolean;
   readonly transform: Transform | undefined;
+  readonly contract: RouteContract | undefined;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -48,6 +50,8 @@ export class RestRoute implements TableEntry {
   readonly maxBodyBytes: number;
   readonly requirement: Requirement;
   readonly bufferBytes: number;
+  readonly contract: RouteContract | undefined;
+  readonly checkRequest: ((context: RequestContext) => void) | undefined;
   readonly criticality: Criticality;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
@@ -77,11 +81,16 @@ export class RestRoute implements TableEntry {
     this.cors = options.cors;
     this.coding = options.coding;
     this.removes = headerNames(options.removed);
+    const { contract } = options;
+    this.contract = contract;
+    this.checkRequest =
+      contract?.checksRequests === true ? (context) => contract.check(context, this.targetOf(context)) : undefined;
     this.documented = options.documented;
     this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
     this.transform = options.transform;
-    // What is to be changed is held, within `maxBodyBytes`.
-    this.bufferBytes = options.transform?.requestBody ? Number.POSITIVE_INFINITY : bufferBytes;
+    // What is to be changed, or looked into, is held, within `maxBodyBytes`.
+    const held = options.transform?.requestBody !== undefined || contract?.readsBodies === true;
+    this.bufferBytes = held ? Number.POSITIVE_INFINITY : bufferBytes;
   }
 
   /** What stands in for an answer to this method; undefined where nothing does. */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { requirementSchema } from '#policies/auth/settings.ts';
 import { routeCompressionSchema } from '#policies/compression/settings.ts';
 import { routeCorsSchema } from '#policies/cors/settings.ts';
+import { validateSchema } from '#policies/validation/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
@@ -123,6 +124,9 @@ export const routeSchema = z
       .boolean()
       .default(true)
       .describe('List it in `/openapi.json`, and hold it to the OpenAPI document of its upstream in `weir check`.'),
+    validate: validateSchema
+      .optional()
+      .describe('What of it is held to the OpenAPI document of its upstream; nothing when left out.'),
     split: notBuilt(),
     cost: notBuilt(),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),

@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import { marksCriticality } from '#schema/directives.ts';
 import { errorPaths } from '#gateway/pages/error-pages.ts';
+import type { RouteContracts } from '#gateway/contract/route-contracts.ts';
 import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
 import { Aggregate } from '#gateway/rest/aggregate/aggregate.ts';
 import { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
@@ -32,6 +33,7 @@ export function buildRoutes(
   upstreams: ReadonlyMap<string, Upstream>,
   schema: GraphQLSchema | undefined,
   originOf: (index: number) => string,
+  contracts: RouteContracts,
 ): GatewayRoutes {
   const routes: GatewayRoute[] = config.routes.map((settings, index) => {
     if (settings.aggregate)
@@ -39,7 +41,7 @@ export function buildRoutes(
     const upstream = upstreams.get(settings.upstream ?? '');
     if (!upstream)
       throw new Error(`Route ${settings.path} names the upstream ${settings.upstream}, which does not exist.`);
-    return restRoute(settings, upstream, config, originOf(index));
+    return restRoute(settings, upstream, config, originOf(index), contracts);
   });
   if (schema) {
     const { path, auth, criticality } = config.graphql;
@@ -69,7 +71,13 @@ export function buildRoutes(
   return new RouteTable(routes);
 }
 
-function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayConfig, origin: string): RestRoute {
+function restRoute(
+  settings: RouteSettings,
+  upstream: Upstream,
+  config: GatewayConfig,
+  origin: string,
+  contracts: RouteContracts,
+): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   const crossOrigin = corsFor(config.cors, settings.cors);
   const compressed = compressionFor(config.compression, settings.compression);
@@ -91,6 +99,7 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     documented: settings.documented,
     cache: rulesOf(config.upstreams[upstream.name]?.cache, settings.cache),
     transform: settings.headers || settings.query || settings.body ? new Transform(settings) : undefined,
+    contract: contracts.of(settings, upstream.name, name, origin),
     fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
   });
 }

@@ -19,10 +19,13 @@ export const labels = {
   weir_config_hash: 'The same for configurations that say the same.',
   weir_connection_state: '`used` or `waiting`.',
   weir_connections_refused_reason: '`total` (`listen.maxConnections`) or `per_ip` (`listen.maxConnectionsPerIp`).',
+  weir_contract_place:
+    'What is not as documented: a member such as `orders[].total`, or a parameter such as `query first`; `other` past 500 of them.',
   weir_criticality: '`critical`, `default`, `sheddable`; `any` where it was not looked at.',
   weir_document_source:
     'How a GraphQL document was found: `trusted`, `automatic` (registered by a client), `text`; `refused` where it was not run.',
   weir_field: 'The GraphQL field, as `Type.field`.',
+  weir_message: '`request` or `response`.',
   weir_outcome: '`ok`, `partial` (fields are missing), `failed` (no data), `refused` (not executed).',
   weir_reload_outcome: '`applied` or `refused`.',
   weir_shed_reason: '`in_flight` (`listen.maxInFlight`) or `event_loop` (`listen.maxEventLoopLag`).',
@@ -59,6 +62,7 @@ export const labelsOf: Readonly<Record<string, readonly Label[]>> = {
   'weir.config.last_reload.successful': [],
   'weir.config.reloads': ['weir_reload_outcome'],
   'weir.connections.refused': ['weir_connections_refused_reason'],
+  'weir.contract.drift': ['http_route', 'weir_message', 'weir_contract_place'],
   'weir.event_loop.lag': [],
   'weir.fallbacks': ['weir_upstream', 'http_route', 'weir_field'],
   'weir.cost.delta': ['graphql_operation_type'],
