@@ -179,7 +179,7 @@ describe('x-weir-explain over the shop', () => {
         }
       },
     });
-    const { value } = await client.iterate({ query: '{ users(first: 3) { id } }' }).next();
+    const { value } = (await client.iterate({ query: '{ users(first: 3) { id } }' }).next()) as { value: unknown };
     await client.dispose();
     expect(explained(value as { extensions: Record<string, unknown> }).cost.estimated).toBe(1.03);
     expect(await shop.calls()).toEqual(none);
