@@ -110,7 +110,8 @@ describe("The budget's law, where calls answer when they like and fields ask for
   });
 
   test('objects that are on their way for another field arrive when that one has them, which is one wave more', async () => {
-    const query = '{ other: node(id: 8) { id } row(first: 1) { children(first: 2) { peer { children(first: 1) { id } } } } }';
+    const query =
+      '{ other: node(id: 8) { id } row(first: 1) { children(first: 2) { peer { children(first: 1) { id } } } } }';
     const sizes = { byId: 100, children: 100 };
     // The peers are 1 and 8. While 8 is on its way for `other`, 1 is answered, and its children are asked for alone.
     const asked = Promise.withResolvers<void>();
