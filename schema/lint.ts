@@ -2,12 +2,14 @@ import {
   getNamedType,
   getNullableType,
   isAbstractType,
+  isInputObjectType,
   isLeafType,
   isListType,
   isNonNullType,
   isObjectType,
   Kind,
   type GraphQLField,
+  type GraphQLInputType,
   type GraphQLNamedType,
   type GraphQLObjectType,
   type GraphQLSchema,
@@ -90,7 +92,7 @@ export function lintSchema(schema: GraphQLSchema): readonly Lint[] {
       report(type, field, {
         rule: 'list-size',
         severity: 'error',
-        message: `${name} is a list of unknown size, so what is below it has no price`,
+        message: `${name} is a list of unknown size, so what is below it is priced by graphql.defaultListSize`,
         fix: 'add @listSize(slicingArguments: ["first"]), or @listSize(assumedSize: …) for a list that nobody can lengthen',
       });
     }
@@ -118,10 +120,11 @@ function sizeInWords(field: Field, assumedSize: number | undefined, slicing: rea
 
 function wrongArguments(field: Field, slicing: readonly string[], sizedFields: readonly string[]): string[] {
   const problems: string[] = [];
-  for (const name of slicing) {
-    const argument = field.args.find((arg) => arg.name === name);
-    if (!argument) problems.push(`slicing argument "${name}" does not exist`);
-    else if (getNamedType(argument.type).name !== 'Int') problems.push(`slicing argument "${name}" is no Int`);
+  for (const path of slicing) {
+    const input = inputAt(field, path.split('.'));
+    if (!input) problems.push(`slicing argument "${path}" does not exist`);
+    else if (!isListType(getNullableType(input)) && getNamedType(input).name !== 'Int')
+      problems.push(`slicing argument "${path}" is neither an Int nor a list`);
   }
   const returned = getNamedType(field.type);
   for (const name of sizedFields) {
@@ -129,4 +132,14 @@ function wrongArguments(field: Field, slicing: readonly string[], sizedFields: r
     if (!member || !isListType(getNullableType(member.type))) problems.push(`"${name}" is no list of ${returned.name}`);
   }
   return problems;
+}
+
+/** The type of an argument, or of what a path leads to within it. */
+function inputAt(field: Field, [name, ...members]: readonly string[]): GraphQLInputType | undefined {
+  let type = field.args.find((argument) => argument.name === name)?.type;
+  for (const member of members) {
+    const object = type && getNullableType(type);
+    type = isInputObjectType(object) ? object.getFields()[member]?.type : undefined;
+  }
+  return type;
 }

@@ -24,7 +24,8 @@ let leaving = false;
 let turning: Promise<void> = Promise.resolve();
 
 function node(...command: readonly string[]): ChildProcess {
-  return spawn(process.execPath, command, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const env = { WEIR_DEVELOPMENT: 'true', ...process.env };
+  return spawn(process.execPath, command, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
 async function ended(child: ChildProcess): Promise<void> {

@@ -5,6 +5,7 @@ import type { RequestContext } from '#core/context.ts';
 import { firstValue } from '#core/headers.ts';
 import { acceptable } from '#policies/compression/accept-encoding.ts';
 import { chooser, withChooser, type DemoKeys } from './graphiql-consumers.ts';
+import { explainer } from './graphiql-explain.ts';
 
 /** GraphiQL, for browsers that open the path of the API. */
 export class GraphiqlPage {
@@ -79,7 +80,7 @@ async function renderPage(examples: readonly string[], demoKeys: DemoKeys | unde
     title: 'Weir',
     ...(defaultQuery !== undefined && { defaultQuery, defaultTabs: examples.map((query) => ({ query })) }),
   });
-  const html = demoKeys ? withChooser(page, chooser(demoKeys)) : page;
+  const html = withChooser(page, explainer(demoKeys === undefined) + (demoKeys ? chooser(demoKeys) : ''));
   return {
     body: Buffer.from(html),
     coded: {},

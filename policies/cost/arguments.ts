@@ -52,9 +52,7 @@ function read(input: Input, node: ValueNode | undefined, variables: Variables, d
   if (given !== undefined || !defaults) return given;
   const usual = input.default;
   if (!usual) return undefined;
-  return 'literal' in usual && usual.literal
-    ? fromLiteral(input.type, usual.literal, variables, defaults)
-    : (usual as { readonly value?: unknown }).value;
+  return usual.literal ? fromLiteral(input.type, usual.literal, variables, defaults) : usual.value;
 }
 
 function fromLiteral(type: GraphQLInputType, node: ValueNode, variables: Variables, defaults: boolean): unknown {

@@ -18,15 +18,15 @@ export const always: Conditions = Object.freeze([]);
  * @returns undefined for what is never there
  */
 export function narrowed(above: Conditions, directives: readonly DirectiveNode[] | undefined): Conditions | undefined {
-  let found = above;
+  const found: Condition[] = [];
   for (const { name, arguments: given } of directives ?? []) {
     const wanted = name.value === 'include' ? true : name.value === 'skip' ? false : undefined;
     if (wanted === undefined) continue;
     const value = given?.find((argument) => argument.name.value === 'if')?.value;
     if (value?.kind === Kind.BOOLEAN && value.value !== wanted) return undefined;
-    if (value?.kind === Kind.VARIABLE) found = [...found, { variable: value.name.value, is: wanted }];
+    if (value?.kind === Kind.VARIABLE) found.push({ variable: value.name.value, is: wanted });
   }
-  return found;
+  return found.length === 0 ? above : [...above, ...found];
 }
 
 /** The same for the same conditions. */

@@ -258,7 +258,7 @@ type B { a: A stock: Int @upstream(name: "stock") }`;
 }
 type P { a: Int }`;
     expect(lint(text).map(({ message }) => message)).toEqual([
-      'Query.a: slicing argument "first" is no Int, slicing argument "last" does not exist',
+      'Query.a: slicing argument "first" is neither an Int nor a list, slicing argument "last" does not exist',
       'Query.b: "a" is no list of P, "x" is no list of P',
     ]);
   });
