@@ -20,7 +20,7 @@ import { documentPhases, requestStages, upstreamLayers } from './pipeline.ts';
 import type { Stage } from './stage.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
-import { buildRoutes, tieProblems } from './routing/build.ts';
+import { buildRoutes, tieProblems, routeProblems } from './routing/build.ts';
 import type { GatewayRoutes } from './routing/routing.ts';
 
 /** A project put together: everything a request meets between the listener and the wire. Connects nothing yet. */
@@ -47,6 +47,8 @@ export interface AssemblySurroundings extends Surroundings {
   readonly load: LoadShedder;
   /** What instances share; undefined where each is on its own. */
   readonly store: SharedStore | undefined;
+  /** Told of each use that is written down, and whose it was. */
+  readonly used: (what: string, consumer: string) => void;
   /** Processes that are one gateway: without a store each enforces its share of every limit. */
   readonly workers: number;
 }
@@ -73,7 +75,9 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
       )
     : new TrustedDocuments(new Map());
   const documents = readDocuments(config, modules);
-  const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]));
+  const transforms = new Map(modules.flatMap((module) => module.transforms.map((one) => [one.name, one] as const)));
+  const originOf = (index: number) => sources.of(['routes', index]);
+  const routes = buildRoutes(config, upstreams, execution?.schema, transforms, originOf);
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
   const auth = new Auth(
@@ -82,8 +86,9 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     { clock: surroundings.clock, store: surroundings.store, upstream },
     running?.auth,
   );
-  const placed = placePolicies(requestStages(config, routes, surroundings.load, auth.verifiers), modules);
-  const found = [...tieProblems(routes), ...placed.problems];
+  const stages = requestStages(config, routes, surroundings.load, auth.verifiers, surroundings.used);
+  const placed = placePolicies(stages, modules);
+  const found = [...tieProblems(routes), ...routeProblems(config, transforms, originOf), ...placed.problems];
   if (found.length > 0) throw new ProblemsError(found);
   return {
     upstreams,
@@ -148,6 +153,7 @@ export function inspect(project: Project): Assembly {
     propagate() {},
     load: new LoadShedder(project.loaded.config.listen, noMeter),
     store: undefined,
+    used() {},
     workers: 1,
   });
 }
