@@ -125,6 +125,17 @@ export const errorTable = {
     action: 'Send the request again, without pauses.',
     proxyStatus: 'http_request_error',
   },
+  GONE: {
+    status: 410,
+    fault: 'client',
+    title: 'It is not served any more',
+    retry: 'no',
+    meaning:
+      'The route was deprecated, with notice in `Deprecation` and `Sunset`, and its time is over; or it is off for a while, so ' +
+      'that it is noticed.',
+    action: 'Use the `successor`. Where the detail says that it is off for a while, it comes back until its last day.',
+    proxyStatus: 'http_request_denied',
+  },
   BODY_TOO_LARGE: {
     status: 413,
     fault: 'client',
@@ -302,6 +313,16 @@ export const errorTable = {
     action: 'Wait for the time in `Retry-After`, then send the request again.',
     proxyStatus: 'http_request_denied',
   },
+  BROWNOUT: {
+    status: 503,
+    fault: 'client',
+    title: 'It is off for a while, since it will be gone',
+    retry: 'later',
+    meaning:
+      'The route is deprecated, and fails at announced times, so that those who still call it notice before it is gone.',
+    action: 'Wait for the time in `Retry-After`; then use the `successor` before the day in `Sunset`.',
+    proxyStatus: 'http_request_denied',
+  },
   AUTH_UNAVAILABLE: {
     status: 503,
     fault: 'upstream',
@@ -368,6 +389,18 @@ export const errorTable = {
       'route whose fallback stood in for such an answer.',
     action: 'With a 4xx, correct the arguments; with a 5xx, wait and send the request again.',
     proxyStatus: 'http_response_incomplete',
+  },
+  TRANSFORM_FAILED: {
+    status: 502,
+    fault: 'upstream',
+    title: 'The upstream speaks another version, and cannot be translated',
+    retry: 'no',
+    meaning:
+      'The upstream speaks another version of its API than the one that was asked for, and the transform between the two ' +
+      'failed on this request or on its answer.',
+    action:
+      'Report the `requestId` to whoever runs the gateway; the log names the transform, which the team of the upstream owns.',
+    proxyStatus: 'proxy_internal_error',
   },
   UPSTREAM_TIMEOUT: {
     status: 504,

@@ -1,5 +1,6 @@
 import type { Criticality } from './criticality.ts';
 import type { RequestContext } from './context.ts';
+import type { WeirError } from './errors.ts';
 import type { CredentialKind } from './identity.ts';
 import type { ContentCoding } from './reply.ts';
 
@@ -23,6 +24,16 @@ export interface Requirement {
 /** Says in the reply which pages of other origins may read it, and answers a preflight. */
 export type CrossOrigin = (context: RequestContext) => void;
 
+/** How a route comes to its end. */
+export interface Retirement {
+  /** Fields of every answer: RFC 9745, RFC 8594, RFC 8288. */
+  readonly deprecation: string;
+  readonly sunset: string | undefined;
+  readonly link: string | undefined;
+  /** Why it is not served at this time of the wall clock; undefined while it is. */
+  refusalAt(nowMs: number): WeirError | undefined;
+}
+
 /** What every policy may know of the route that a request matched. Doors keep what only they need in types of their own. */
 export interface Route {
   /** Unique and bounded by the configuration: the label of logs and metrics. */
@@ -42,4 +53,8 @@ export interface Route {
   readonly cors?: CrossOrigin | undefined;
   /** The same. */
   readonly coding?: ContentCoding | undefined;
+  /** Undefined for a route that stays. */
+  readonly retirement?: Retirement | undefined;
+  /** As what its use is written down; undefined where it is not. */
+  readonly usedAs?: string | undefined;
 }

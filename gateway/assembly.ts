@@ -21,7 +21,7 @@ import { documentPhases, requestStages, upstreamLayers } from './pipeline.ts';
 import type { Stage } from './stage.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
-import { buildRoutes, tieProblems } from './routing/build.ts';
+import { buildRoutes, tieProblems, routeProblems } from './routing/build.ts';
 import type { GatewayRoutes } from './routing/routing.ts';
 
 /** A project put together: everything a request meets between the listener and the wire. Connects nothing yet. */
@@ -49,6 +49,8 @@ export interface AssemblySurroundings extends Surroundings {
   readonly load: LoadShedder;
   /** What instances share; undefined where each is on its own. */
   readonly store: SharedStore | undefined;
+  /** Told of each use that is written down, and whose it was. */
+  readonly used: (what: string, consumer: string) => void;
   /** Processes that are one gateway: without a store each enforces its share of every limit. */
   readonly workers: number;
 }
@@ -76,7 +78,9 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     : new TrustedDocuments(new Map());
   const documents = readDocuments(config, modules);
   const contracts = new RouteContracts(documents, surroundings);
-  const routes = buildRoutes(config, upstreams, execution?.schema, (index) => sources.of(['routes', index]), contracts);
+  const transforms = new Map(modules.flatMap((module) => module.transforms.map((one) => [one.name, one] as const)));
+  const originOf = (index: number) => sources.of(['routes', index]);
+  const routes = buildRoutes(config, { upstreams, transforms, contracts }, execution?.schema, originOf);
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
   const auth = new Auth(
@@ -85,8 +89,14 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     { clock: surroundings.clock, store: surroundings.store, upstream },
     running?.auth,
   );
-  const placed = placePolicies(requestStages(config, routes, surroundings.load, auth.verifiers), modules);
-  const found = [...contracts.problems, ...tieProblems(routes), ...placed.problems];
+  const stages = requestStages(config, routes, surroundings.load, auth.verifiers, surroundings.used);
+  const placed = placePolicies(stages, modules);
+  const found = [
+    ...contracts.problems,
+    ...tieProblems(routes),
+    ...routeProblems(config, transforms, originOf),
+    ...placed.problems,
+  ];
   if (found.length > 0) throw new ProblemsError(found);
   return {
     upstreams,
@@ -152,6 +162,7 @@ export function inspect(project: Project): Assembly {
     propagate() {},
     load: new LoadShedder(project.loaded.config.listen, noMeter),
     store: undefined,
+    used() {},
     workers: 1,
   });
 }

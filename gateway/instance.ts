@@ -25,6 +25,7 @@ import { ProblemsError } from './problems.ts';
 import { RunningUpstreams } from './running-upstreams.ts';
 import { RedisStore } from './redis/redis-store.ts';
 import { Spend } from './spend/spend.ts';
+import { Uses } from './uses/uses.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { version } from './version.ts';
 import { observeUpstreams } from './upstream-metrics.ts';
@@ -53,6 +54,8 @@ export class Instance {
   readonly #surroundings: AssemblySurroundings;
   /** Who spends what on which upstream. */
   readonly spend: Spend;
+  /** Who uses what is on its way out. */
+  readonly uses: Uses;
   /** What instances share. */
   readonly store: RedisStore | undefined;
   readonly #cache: MemoryStore;
@@ -84,6 +87,7 @@ export class Instance {
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
     this.#cache = new MemoryStore(config.cache);
+    this.uses = new Uses(systemClock, this.store, log);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -94,6 +98,7 @@ export class Instance {
       store: this.store,
       cache: this.#cache,
       workers: worker?.count ?? 1,
+      used: (what, consumer) => this.uses.count(what, consumer),
       spent: (context, upstream, price) => this.spend.count(context, upstream, price),
       ...(worker && { verdicts: worker.verdicts }),
     };
@@ -113,6 +118,7 @@ export class Instance {
         meter,
         load: this.#load,
         upstream: (name) => this.#assembly.upstreams.get(name),
+        used: (what, consumer) => this.uses.count(what, consumer),
         refusals: telemetry.refusals,
         audit: telemetry.audit,
         examples: readExamples(project.modulesDir),
@@ -215,6 +221,7 @@ export class Instance {
     this.#started = true;
     this.store?.start();
     this.spend.start();
+    this.uses.start();
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
@@ -245,6 +252,7 @@ export class Instance {
     await this.#assembly.auth.stop();
     this.#assembly.contracts.stop();
     await this.spend.stop();
+    await this.uses.stop();
     this.store?.stop();
   }
 }

@@ -12,6 +12,7 @@ import { guard } from '#policies/guard/guard.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { overload, shed } from '#policies/overload/overload.ts';
 import { securityHeaders } from '#policies/security-headers/security-headers.ts';
+import { retire } from '#policies/retirement/retirement.ts';
 import { validation } from '#policies/validation/validation.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import { attemptTimeout } from '#upstreams/layers/attempt-timeout.ts';
@@ -25,6 +26,7 @@ import { deadline } from '#upstreams/layers/deadline.ts';
 import { identity } from '#upstreams/layers/identity.ts';
 import { meter } from '#upstreams/layers/meter.ts';
 import { retry } from '#upstreams/layers/retry.ts';
+import { transform } from '#upstreams/layers/transform.ts';
 import type { GatewayConfig } from './config/schema.ts';
 import { parseDocument, validateDocument, type DocumentPhase } from './graphql/phases.ts';
 import { routing, type GatewayRoutes } from './routing/routing.ts';
@@ -36,6 +38,7 @@ export function requestStages(
   routes: GatewayRoutes,
   load: LoadShedder,
   verifiers: Verifiers,
+  uses: (what: string, consumer: string) => void,
 ): readonly Stage[] {
   const crossOrigin = cors(config.cors);
   return [
@@ -58,6 +61,7 @@ export function requestStages(
     { name: 'authenticate', policy: authenticate(verifiers), why: 'below preflights, which carry no credentials' },
     { name: 'blocked-consumer', policy: keepOutConsumer(verifiers.blocked), why: 'the first that knows who it is' },
     { name: 'authorize', policy: authorize, why: 'who may not come in is not waited for' },
+    { name: 'retirement', policy: retire(uses), why: 'below those that know who still calls it' },
     { name: 'deadline', policy: clientDeadline, why: 'the clock runs before the first thing that may wait: the body' },
     {
       name: 'body',
@@ -81,6 +85,7 @@ export const documentPhases: readonly DocumentPhase[] = [
 export const upstreamLayers: readonly { readonly layer: Layer; readonly why: string }[] = [
   { layer: deadline, why: 'outermost: no wait further down, for a probe, a retry or a connection, may outlast it' },
   { layer: identity, why: 'above what shares answers: what the upstream is shown is part of the key of what it said' },
+  { layer: transform, why: 'above what shares answers: what is shared is what the upstream itself was asked and said' },
   { layer: cache, why: 'below identity, which is part of its key; above the meter: what is stored costs nothing' },
   { layer: collapse, why: 'above the meter: a read that rides on another is no call' },
   { layer: meter, why: 'above retry: a call is paid once, whatever its attempts' },

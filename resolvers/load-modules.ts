@@ -30,7 +30,7 @@ export async function loadModules(folder: string): Promise<readonly Module[]> {
     return [{ where, message: `modules[${index}] is no module`, fix }];
   });
   if (problems.length > 0) throw new ModuleError(problems);
-  const conflicts = [...misnamed(modules, where), ...definedTwice(modules, where)];
+  const conflicts = [...misnamed(modules, where), ...definedTwice(modules, where), ...twoOfOneName(modules, where)];
   if (conflicts.length > 0) throw new ModuleError(conflicts);
   return modules as readonly Module[];
 }
@@ -61,7 +61,7 @@ function failed(where: string, message: string, fix: string): ModuleError {
 }
 
 function isModule(value: unknown): value is Module {
-  const keys = ['name', 'owner', 'upstreams', 'openapi', 'documents', 'resolvers', 'routes', 'policies'];
+  const keys = ['name', 'owner', 'upstreams', 'openapi', 'documents', 'resolvers', 'routes', 'transforms', 'policies'];
   return typeof value === 'object' && value !== null && keys.every((key) => key in value);
 }
 
@@ -99,6 +99,25 @@ function definedTwice(modules: readonly Module[], where: string): Problem[] {
       if (!other) return [];
       const message = `modules '${other.name}' and '${module.name}' both define the upstream '${upstream}'`;
       return [{ where, message, fix: 'keep it in one of them, or give it two names' }];
+    }),
+  );
+}
+
+/** Routes name a transform without its module. */
+function twoOfOneName(modules: readonly Module[], where: string): Problem[] {
+  const definedBy = new Map<string, Module>();
+  return modules.flatMap((module) =>
+    module.transforms.flatMap(({ name }) => {
+      const other = definedBy.get(name);
+      definedBy.set(name, module);
+      if (!other) return [];
+      const owners =
+        other === module
+          ? `module '${module.name}' defines`
+          : `modules '${other.name}' and '${module.name}' both define`;
+      return [
+        { where, message: `${owners} the transform '${name}'${other === module ? ' twice' : ''}`, fix: 'rename one' },
+      ];
     }),
   );
 }

@@ -5,6 +5,7 @@ import type { Sdl } from '#schema/sdl.ts';
 import type { Clients } from '#upstreams/client/client.ts';
 import type { UpstreamDefinition } from '#upstreams/define.ts';
 import type { UpstreamInput } from '#upstreams/settings.ts';
+import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { ModuleContext } from './context.ts';
 import type { ResolversOf } from './resolver-types.ts';
 
@@ -26,6 +27,18 @@ export interface RouteInput {
   rewrite?: string;
   timeout?: string;
   maxBodyBytes?: string;
+  /** Which version of a group under `versions` it is. */
+  version?: { of: string; is: string };
+  /** That it is on its way out; see docs/versioning.md. */
+  deprecated?: {
+    since: string;
+    sunset?: string;
+    successor?: string;
+    link?: string;
+    brownouts?: { from: string; for: string; every?: string; status?: 410 | 503 }[];
+  };
+  /** The name of the transform between the version that the route serves and the upstream's. */
+  transform?: string;
   /** The answer where the upstream fails; see docs/resilience.md. */
   fallback?: { status?: number; body?: unknown; headers?: Record<string, string> };
   replaces?: string;
@@ -98,6 +111,8 @@ export interface ModuleDefinition<Upstreams, Loaders> {
   /** What answers its fields, by type and field: `load(…)`, or a function of parent, arguments and context. */
   readonly resolvers?: ResolversOf<ModuleContext<NoInfer<Upstreams>, NoInfer<Loaders>>, Loaders>;
   readonly routes?: readonly RouteInput[];
+  /** Between versions of its upstreams' APIs; see docs/versioning.md. */
+  readonly transforms?: readonly Transform[];
   /** By name. A policy refuses by throwing a `WeirError`. */
   readonly policies?: Readonly<Record<string, PolicyInput>>;
 }
@@ -111,10 +126,13 @@ export interface Module {
   readonly upstreams: Readonly<Record<string, Partial<UpstreamInput>>>;
   /** OpenAPI documents of the upstreams that have one, by upstream. */
   readonly openapi: Readonly<Record<string, URL>>;
+  /** The names of the transforms through which its clients call, by upstream. */
+  readonly clientTransforms: Readonly<Record<string, string>>;
   readonly documents: readonly Sdl[];
   readonly loaders: ((scope: { readonly clients: never }) => unknown) | undefined;
   readonly resolvers: Readonly<Record<string, object | undefined>>;
   readonly routes: readonly RouteInput[];
+  readonly transforms: readonly Transform[];
   readonly policies: readonly ModulePolicy[];
 }
 
@@ -127,7 +145,16 @@ export function defineModule<Upstreams extends Readonly<Record<string, UpstreamD
   definition: ModuleDefinition<Upstreams, Loaders>,
 ): Module {
   refuseUnknown(definition);
-  const { name, owner, typeDefs = [], loaders, resolvers = {}, routes = [], policies = {} } = definition;
+  const {
+    name,
+    owner,
+    typeDefs = [],
+    loaders,
+    resolvers = {},
+    routes = [],
+    transforms = [],
+    policies = {},
+  } = definition;
   const upstreams = Object.entries<UpstreamDefinition>(definition.upstreams ?? {});
   const documents = Array.isArray(typeDefs) ? (typeDefs as readonly Sdl[]) : [typeDefs as Sdl];
   const file = documents[0]?.from ?? upstreams[0]?.[1].file;
@@ -137,10 +164,14 @@ export function defineModule<Upstreams extends Readonly<Record<string, UpstreamD
     ...(file && { file: fileURLToPath(file) }),
     upstreams: Object.fromEntries(upstreams.map(([key, { settings }]) => [key, settings])),
     openapi: Object.fromEntries(upstreams.flatMap(([key, { openapi }]) => (openapi ? [[key, openapi]] : []))),
+    clientTransforms: Object.fromEntries(
+      upstreams.flatMap(([key, { transform }]) => (transform === undefined ? [] : [[key, transform]])),
+    ),
     documents,
     loaders,
     resolvers,
     routes,
+    transforms,
     policies: Object.entries(policies).map(([key, policy]) => ({ name: key, ...policy })),
   };
 }
@@ -153,14 +184,13 @@ const keys: ReadonlySet<string> = new Set<keyof ModuleDefinition<unknown, unknow
   'loaders',
   'resolvers',
   'routes',
+  'transforms',
   'policies',
 ]);
 
 function refuseUnknown(definition: { readonly name: string }): void {
   for (const key of Object.keys(definition)) {
     if (keys.has(key)) continue;
-    const what =
-      key === 'transforms' ? 'is part of the contract but not built yet; remove it' : 'is no key of a module';
-    throw new TypeError(`module '${definition.name}': '${key}' ${what}`);
+    throw new TypeError(`module '${definition.name}': '${key}' is no key of a module`);
   }
 }

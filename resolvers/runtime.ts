@@ -6,6 +6,7 @@ import { clientsOf, type BindClients } from '#upstreams/client/client.ts';
 import type { Key, Loader } from '#upstreams/loaders/loader.ts';
 import { noParams, type Params } from '#upstreams/loaders/params.ts';
 import { RequestLoader } from '#upstreams/loaders/request-loader.ts';
+import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { ModuleContext } from './context.ts';
 import type { Module } from './module.ts';
@@ -24,12 +25,12 @@ export class ModuleRuntime {
   readonly upstreamOfLoader = new Map<string, string>();
   readonly #bind: BindClients;
 
-  /** @throws {Error} when an OpenAPI document cannot be read, or a loader is none */
+  /** @throws {Error} when an OpenAPI document cannot be read, a transform is not there, or a loader is none */
   constructor(module: Module, upstreams: readonly Upstream[], clock: Clock) {
     this.module = module;
     this.clock = clock;
     this.where = whereIs(module);
-    this.#bind = clientsOf(upstreams, module.openapi);
+    this.#bind = clientsOf(upstreams, module.openapi, clientTransforms(module));
     const uncallable = Object.fromEntries(upstreams.map(({ name }) => [name, new Proxy({}, { get: refuse })]));
     this.loaderSizes = new Map(
       Object.entries(this.loaders(uncallable)).map(([name, loader]) => [name, sizeOf(name, loader)]),
@@ -52,6 +53,20 @@ export class ModuleRuntime {
 /** The module's file as people write it, as far as it is known. */
 export function whereIs({ file, name }: Module): string {
   return file === undefined ? `module '${name}'` : formatFile(pathToFileURL(file));
+}
+
+/** Its own only: what a team's code speaks is the team's to say. */
+function clientTransforms({ clientTransforms: named, transforms }: Module): ReadonlyMap<string, Transform> {
+  return new Map(
+    Object.entries(named).map(([upstream, name]) => {
+      const found = transforms.find((transform) => transform.name === name);
+      if (found) return [upstream, found] as const;
+      const known = transforms.map((transform) => transform.name).join(', ') || 'none';
+      throw new Error(
+        `upstream '${upstream}' names the transform '${name}', which the module does not have (it has ${known})`,
+      );
+    }),
+  );
 }
 
 function refuse(): never {

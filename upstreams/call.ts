@@ -6,6 +6,8 @@ import type { Headers } from '#core/headers.ts';
 import type { Span } from '#core/trace.ts';
 import type { CacheRules } from './cache/settings.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { Labels } from './rotation.ts';
+import type { Transform } from './transforms/transform.ts';
 
 /** A request body too large or too open-ended to hold, or an upgrade: handed to the exchange as the host has it. */
 export type ClientStream =
@@ -32,12 +34,13 @@ export type ClientStream =
 /** One call to an upstream, on its way down the layers. The call owns its headers; layers may change them. */
 export interface UpstreamCall {
   readonly context: RequestContext;
-  readonly method: string;
+  /** As the caller has it; below the transform layer, as the upstream gets it. So are path and body. */
+  method: string;
   /** Origin form: path and query as they go on the wire. */
-  readonly path: string;
+  path: string;
   readonly headers: Headers;
   /** A body that is held whole, so that it can be sent again. */
-  readonly body: Uint8Array | undefined;
+  body: Uint8Array | undefined;
   readonly stream: ClientStream | undefined;
   /** The caller reads the whole answer before it uses any of it, so the deadline covers the body too. */
   readonly buffered: boolean;
@@ -49,6 +52,10 @@ export interface UpstreamCall {
   readonly timeoutMs: number | undefined;
   /** How answers may be stored, by the route; undefined for what the upstream's settings say, false for not at all. */
   readonly cache: CacheRules | false | undefined;
+  /** Of the endpoints that it may go to; undefined means all. */
+  readonly labels: Labels | undefined;
+  /** Between the version that the caller speaks and the upstream's. */
+  readonly transform: Transform | undefined;
   /** The parent of the attempts' spans: the request's, then the call's. */
   span: Span;
   /** Monotonic; set by the deadline layer. */
@@ -73,6 +80,8 @@ export interface CallOptions {
   readonly pinned?: Endpoint;
   readonly timeoutMs?: number | undefined;
   readonly cache?: CacheRules | false | undefined;
+  readonly labels?: Labels | undefined;
+  readonly transform?: Transform | undefined;
 }
 
 export function newCall(
@@ -94,6 +103,8 @@ export function newCall(
     pinned: options.pinned,
     timeoutMs: options.timeoutMs,
     cache: options.cache,
+    labels: options.labels,
+    transform: options.transform,
     span: context.span,
     deadlineMs: Number.POSITIVE_INFINITY,
     identityKey: '',

@@ -11,11 +11,18 @@ export interface UpstreamDefinition<out Paths = unknown> {
   /** Its OpenAPI document, YAML or JSON. */
   readonly openapi: URL | undefined;
   readonly settings: Partial<UpstreamInput>;
+  /** The name of the transform through which clients call it. */
+  readonly transform?: string | undefined;
 }
 
 export interface UpstreamOptions extends Partial<UpstreamInput> {
   /** The OpenAPI document, relative to the defining file. `weir types` makes `paths` of it; the client reads parameter styles there. */
   readonly openapi?: string;
+  /**
+   * The name of one of the module's transforms: clients then speak the version that it is from, so `Paths` is of that one,
+   * and the service is called in the version that `openapi` describes.
+   */
+  readonly transform?: string;
 }
 
 /**
@@ -27,6 +34,11 @@ export function defineUpstream<Paths = unknown>(
   meta: { readonly url: string },
   options: UpstreamOptions = {},
 ): UpstreamDefinition<Paths> {
-  const { openapi, ...settings } = options;
-  return { file: new URL(meta.url), openapi: openapi === undefined ? undefined : new URL(openapi, meta.url), settings };
+  const { openapi, transform, ...settings } = options;
+  return {
+    file: new URL(meta.url),
+    openapi: openapi === undefined ? undefined : new URL(openapi, meta.url),
+    settings,
+    transform,
+  };
 }

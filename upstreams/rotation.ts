@@ -2,6 +2,9 @@ import type { Logger } from '#core/log.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Endpoints } from './endpoints.ts';
 
+/** What an endpoint is called by its configuration or discovery. */
+export type Labels = Readonly<Record<string, string>>;
+
 /**
  * Which endpoints calls go to. Worked out when something changes rather than for each call:
  *
@@ -18,6 +21,8 @@ export class Rotation {
   #panicThreshold: number;
   #candidates: readonly Endpoint[] = [];
   #panic = false;
+  /** By the labels that a route asks for, the very object; worked out when first asked for. */
+  readonly #labelled = new Map<Labels, readonly Endpoint[]>();
   /** One of the candidates is in its slow start. */
   #ramping = false;
 
@@ -45,7 +50,21 @@ export class Rotation {
     return this.#candidates;
   }
 
+  /** Those of the candidates with these labels; all that have them, well or not, when none of these is up. */
+  within(labels: Labels): readonly Endpoint[] {
+    const { candidates } = this;
+    let found = this.#labelled.get(labels);
+    if (!found) {
+      const up = candidates.filter((endpoint) => has(endpoint, labels));
+      found = up.length > 0 ? up : inService(this.#endpoints.current.filter((endpoint) => has(endpoint, labels)));
+      for (const endpoint of found) endpoint.effectiveWeight = endpoint.weight * endpoint.share;
+      this.#labelled.set(labels, found);
+    }
+    return found;
+  }
+
   #workOut(): void {
+    this.#labelled.clear();
     const members = inService(this.#endpoints.current);
     const up = members.filter((endpoint) => endpoint.up);
     const first = Math.min(...up.map(({ priority }) => priority));
@@ -70,6 +89,11 @@ export class Rotation {
       if (share < 1) this.#ramping = true;
     }
   }
+}
+
+function has({ labels }: Endpoint, wanted: Labels): boolean {
+  for (const name in wanted) if (labels[name] !== wanted[name]) return false;
+  return true;
 }
 
 /** Those that may be called at all; each condition gives way when nothing would be left. */

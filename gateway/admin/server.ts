@@ -14,6 +14,7 @@ import { authorize, guardOrigin } from './guard.ts';
 import { operatorFrom, removeCommand, setCommand } from './operator-requests.ts';
 import type { Parsed } from './parsed.ts';
 import { spendQuestion } from './spend-question.ts';
+import { usesOf } from '#gateway/uses/question.ts';
 import { serveKeys } from './keys.ts';
 import { errorHandler, sendProblem } from './problem.ts';
 import { serve } from './serve.ts';
@@ -134,6 +135,10 @@ export class AdminServer {
         }
       },
     });
+    serve(app, '/admin/uses', {
+      GET: async ({ query: { of } }, response) =>
+        void response.json(usesOf(await control.uses(), typeof of === 'string' ? of : undefined)),
+    });
     serve(app, '/admin/spend', {
       GET: (request, response) =>
         withParsed(
@@ -187,6 +192,7 @@ const paths = [
   'GET /admin/upstreams',
   'GET /admin/upstreams/NAME',
   'GET /admin/spend',
+  'GET /admin/uses',
   'GET /admin/config',
   'GET, POST, DELETE /admin/overrides',
   'DELETE /admin/overrides/ID',

@@ -28,6 +28,7 @@ export const usage = `Usage: weir COMMAND [options]
                            take an endpoint out of the choice, or give it back
   weir block CONSUMER|IP|CIDR [off]
                            keep a consumer or an address out, or let it in again; --for, --by, --reason
+  weir who-uses WHAT       who still uses a deprecated field (User.fax) or a version of a route (/v1/orders); --json
   weir spend               who spends what on which upstream, the dearest first
         --minutes 1|5|60   over how long; default 5
         --split A,B        told apart by consumer, upstream, operation; default all three
@@ -97,6 +98,7 @@ const own = {
   upstream: ['json', 'for', 'by', 'reason'],
   endpoint: ['for', 'by', 'reason'],
   block: ['for', 'by', 'reason'],
+  'who-uses': ['json'],
   spend: ['json', 'minutes', 'split', 'top'],
   debug: ['for', 'by', 'reason'],
   keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
@@ -106,6 +108,7 @@ const own = {
 
 /** How many words a command takes at most besides its options; the others take none. */
 const operandsOf: Readonly<Partial<Record<CommandName, number>>> = {
+  'who-uses': 1,
   upstream: 2,
   endpoint: 2,
   block: 2,

@@ -1,6 +1,8 @@
 import type { GraphQLSchema } from 'graphql';
+import type { Module } from '#resolvers/module.ts';
 import { lintSchema } from '#schema/lint.ts';
 import { formatProblem } from '#schema/problem.ts';
+import { checkTransform } from '#upstreams/transforms/check.ts';
 import { inspect } from '#gateway/assembly.ts';
 import type { LoadedConfig } from '#gateway/config/load.ts';
 import { methodsWithoutFallback } from '#gateway/rest/fallback-settings.ts';
@@ -38,6 +40,7 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
       : { errors: [], warnings: missingHealth(loaded) },
   ];
   if (execution) found.push(lint(execution.schema));
+  found.push({ errors: modules.flatMap(lossyTransforms), warnings: [] });
   if (args.against !== undefined) found.push(compareWith(args.against, execution?.schema));
   const { operations, budget, writeBudget: write } = args;
   if (operations !== undefined) found.push(checkBudget({ operations, budget, write }, loaded.config, assembly));
@@ -89,6 +92,12 @@ function idleObjectives({ config, sources }: LoadedConfig): string[] {
             'that bring SDL: nothing would ever be counted. Leave graphql out.',
         ]
       : [],
+  );
+}
+
+function lossyTransforms({ name, transforms }: Module): string[] {
+  return transforms.flatMap((transform) =>
+    checkTransform(transform).map((problem) => `The transform '${transform.name}' of module '${name}': ${problem}.`),
   );
 }
 

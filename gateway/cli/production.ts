@@ -19,7 +19,9 @@ export function productionProblems({ config, sources, file }: LoadedConfig): str
     }
   }
   config.routes.forEach((route, index) => {
-    const upstreams = route.upstream === undefined ? partsOf(route.aggregate) : [route.upstream];
+    const { upstream, split } = route;
+    const upstreams =
+      split?.map((share) => share.upstream) ?? (upstream === undefined ? partsOf(route.aggregate) : [upstream]);
     const untimed = upstreams.find((name) => !sources.isWritten(['upstreams', name, 'timeout']));
     if (sources.isWritten(['routes', index, 'timeout']) || untimed === undefined) return;
     problems.push(

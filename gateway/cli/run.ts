@@ -21,6 +21,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   upstream: async () => (await import('./upstream.ts')).upstream,
   endpoint: async () => (await import('./endpoint.ts')).endpoint,
   block: async () => (await import('./block.ts')).block,
+  'who-uses': async () => (await import('./who-uses.ts')).whoUses,
   spend: async () => (await import('./spend.ts')).spend,
   debug: async () => (await import('./debug.ts')).debug,
   keys: async () => (await import('./keys.ts')).keys,

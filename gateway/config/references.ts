@@ -18,6 +18,9 @@ export function checkReferences(root: ConfigNode): Problem[] {
       ...entriesAt(root, ['routes', index, 'aggregate', 'parts']).flatMap(([part]) =>
         checkUpstream(root, ['routes', index, 'aggregate', 'parts', part, 'upstream'], names),
       ),
+      ...itemsAt(root, ['routes', index, 'split']).flatMap((_share, share) =>
+        checkUpstream(root, ['routes', index, 'split', share, 'upstream'], names),
+      ),
       ...checkReplaced(root, index, routes),
       ...checkName(root, index, routes),
     ]),

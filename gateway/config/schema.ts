@@ -5,6 +5,7 @@ import { adminSchema, listenSchema } from '#gateway/http/settings.ts';
 import { objectivesSchema } from '#gateway/monitoring/settings.ts';
 import { redisSchema } from '#gateway/redis/settings.ts';
 import { routeSchema } from '#gateway/rest/settings.ts';
+import { versionsSchema } from '#gateway/routing/version-settings.ts';
 import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
 import { compressionSchema } from '#policies/compression/settings.ts';
@@ -38,6 +39,9 @@ export const configSchema = z
         'REST paths that are passed through, in one table with those of modules: the most specific one wins, and two that ' +
           'cannot be told apart are an error unless one `replaces` the other.',
       ),
+    versions: versionsSchema.describe(
+      'Groups of routes that are versions of one API, by name; routes say `version: { of, is }`.',
+    ),
     graphql: graphqlSchema.prefault({}).describe('The GraphQL door.'),
     docs: contractSchema.prefault({}).describe('The OpenAPI document of the REST routes, and its page.'),
     cors: corsSchema.prefault({}).describe('Which pages of other origins may read answers.'),

@@ -67,8 +67,7 @@ class Description {
   }
 
   add(route: RestRoute): void {
-    const upstream = route.upstream.name;
-    const from = this.#documents.get(upstream);
+    const from = this.#documents.get(route.documentName);
     const served = from ? servedOperations(route, from.document, this.#routes) : [];
     if (from && served.length > 0) {
       for (const operation of served)
@@ -85,8 +84,7 @@ class Description {
     const operations = this.#paths.get(path) ?? new Map<string, JsonMap>();
     const key = method.toLowerCase();
     if (operations.has(key)) return;
-    const upstream = route.upstream.name;
-    this.#tags.set(upstream, this.#documents.get(upstream)?.document.title);
+    this.#tags.set(route.documentName, this.#documents.get(route.documentName)?.document.title);
     const host = route.criteria.host;
     operations.set(key, {
       ...describe(),
@@ -97,7 +95,7 @@ class Description {
 
   #describe(served: ServedOperation, route: RestRoute, from: UpstreamDocument): JsonMap {
     const { operation, parameters, fixed, added } = served;
-    const upstream = route.upstream.name;
+    const upstream = route.documentName;
     const kept = Object.fromEntries(
       Object.entries(operation).filter(([key]) => !ownAffairs.has(key) && !key.startsWith('x-')),
     );
@@ -149,7 +147,7 @@ class Description {
   #common(route: RestRoute, operationId: string): JsonMap {
     return {
       operationId: this.#unique(operationId.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, ''), route),
-      tags: [route.upstream.name],
+      tags: [route.documentName],
       security: this.#schemes.of(route.requirement),
       'x-weir-route': route.name,
     };
@@ -157,7 +155,7 @@ class Description {
 
   #unique(wanted: string, route: RestRoute): string {
     const scope = route.name.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, '');
-    const candidates = [wanted, `${route.upstream.name}_${wanted}`, `${scope}_${wanted}`];
+    const candidates = [wanted, `${route.documentName}_${wanted}`, `${scope}_${wanted}`];
     let found = candidates.find((id) => !this.#operationIds.has(id));
     for (let count = 2; found === undefined; count++)
       if (!this.#operationIds.has(`${scope}_${wanted}_${count}`)) found = `${scope}_${wanted}_${count}`;

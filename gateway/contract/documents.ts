@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Module } from '#resolvers/module.ts';
+import { documentName } from '#gateway/rest/route.ts';
 import { ServiceDocument } from '#upstreams/service-document.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { ProblemsError } from '#gateway/problems.ts';
@@ -14,7 +15,8 @@ export interface UpstreamDocument {
 export type UpstreamDocuments = ReadonlyMap<string, UpstreamDocument>;
 
 /**
- * The OpenAPI documents of upstreams, by upstream: what the configuration names, and else what the module names.
+ * The OpenAPI documents of upstreams, by upstream: what the configuration names, and else what the module names. Of routes
+ * that serve another version, that of their transform.
  * @throws {ProblemsError} with those that cannot be read
  */
 export function readDocuments(config: GatewayConfig, modules: readonly Module[]): UpstreamDocuments {
@@ -23,6 +25,15 @@ export function readDocuments(config: GatewayConfig, modules: readonly Module[])
     for (const [upstream, url] of Object.entries(openapi)) files.set(upstream, fileURLToPath(url));
   for (const [upstream, { openapi }] of Object.entries(config.upstreams))
     if (openapi !== undefined) files.set(upstream, openapi);
+  const transforms = new Map(modules.flatMap((module) => module.transforms.map((one) => [one.name, one] as const)));
+  for (const { upstream, split, transform: name = split?.[0]?.transform } of config.routes) {
+    const transform = name === undefined ? undefined : transforms.get(name);
+    if (!transform) continue;
+    files.set(
+      documentName(upstream ?? split![0]!.upstream, transform),
+      fileURLToPath(transform.definition.documents.from),
+    );
+  }
   const documents = new Map<string, UpstreamDocument>();
   const problems: string[] = [];
   for (const [upstream, file] of files) {

@@ -10,20 +10,20 @@ const unsaid: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS']);
 export function contractDrift(routes: GatewayRoutes, documents: UpstreamDocuments): string[] {
   return routes.routes.flatMap((route) => {
     if (!(route instanceof RestRoute) || !route.documented) return [];
-    const from = documents.get(route.upstream.name);
+    const from = documents.get(route.documentName);
     if (!from) return [];
     const served = servedOperations(route, from.document, routes);
     const where = `The route ${route.path} (${route.origin})`;
     const fix = `Fix: describe it there, correct path and rewrite, or write documented: false.`;
     if (served.length === 0)
-      return [`${where} serves nothing that the OpenAPI document of ${route.upstream.name} (${from.from}) has. ${fix}`];
+      return [`${where} serves nothing that the OpenAPI document of ${route.documentName} (${from.from}) has. ${fix}`];
     const described = new Set(served.map(({ method }) => method));
     const missing = [...(route.criteria.methods ?? [])].filter(
       (method) => !unsaid.has(method) && !described.has(method),
     );
     if (missing.length === 0) return [];
     return [
-      `${where} takes ${missing.join(', ')}, which the OpenAPI document of ${route.upstream.name} (${from.from}) does not ` +
+      `${where} takes ${missing.join(', ')}, which the OpenAPI document of ${route.documentName} (${from.from}) does not ` +
         `have there. ${fix}`,
     ];
   });

@@ -3,6 +3,7 @@ import type { CommandReport, OperatorCommand, Override } from './override.ts';
 import type { ReadinessReport } from './readiness.ts';
 import type { ConfigurationStatus, ReloadReport } from './reload.ts';
 import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
+import type { UseReport } from '#gateway/uses/uses.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface Control {
   upstreams(): Promise<readonly UpstreamStatus[]>;
   /** Who spends what on which upstream, in all processes. */
   spend(question: SpendQuestion): Promise<SpendReport>;
+  /** Who uses what is deprecated or has versions, in all processes. */
+  uses(): Promise<UseReport>;
   /** What operators hold and for how long, the oldest first. */
   overrides(): Promise<readonly Override[]>;
   /** Carries a change out, in every process, or nowhere: then the report says why. */

@@ -10,6 +10,7 @@ import type { Readiness, ReadinessReport } from './readiness.ts';
 import { Reloads, type ConfigurationStatus, type Reloadable, type ReloadReport } from './reload.ts';
 import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
 import type { Spend } from '#gateway/spend/spend.ts';
+import type { UseReport, Uses } from '#gateway/uses/uses.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
 
 /** What is controlled: the one process that serves. */
@@ -18,6 +19,7 @@ export interface Controlled extends Reloadable {
   readonly readiness: Readiness;
   readonly operations: ProcessControl;
   readonly spend: Spend;
+  readonly uses: Uses;
   readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream> };
 }
 
@@ -57,6 +59,10 @@ export class LocalControl implements Control {
 
   spend(question: SpendQuestion): Promise<SpendReport> {
     return this.#instance.spend.report(question);
+  }
+
+  uses(): Promise<UseReport> {
+    return this.#instance.uses.report();
   }
 
   overrides(): Promise<readonly Override[]> {

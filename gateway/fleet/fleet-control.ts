@@ -12,6 +12,7 @@ import type { ReadinessReport } from '#gateway/control/readiness.ts';
 import { Reloads, type ConfigurationStatus, type Reloadable, type ReloadReport } from '#gateway/control/reload.ts';
 import type { UpstreamStatus } from '#gateway/control/upstream-status.ts';
 import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
+import type { UseReport } from '#gateway/uses/uses.ts';
 import type { Primary } from './primary.ts';
 import type { RemoteWorker } from './remote-worker.ts';
 
@@ -83,6 +84,13 @@ export class FleetControl implements Control {
       const workers = this.#workers().filter(({ state }) => state === 'serving' || state === 'leaving');
       const asked = workers.map((worker) => worker.ask('spend', question.minutes).catch(() => []));
       return (await Promise.all(asked)).flat();
+    });
+  }
+
+  uses(): Promise<UseReport> {
+    return this.#primary.uses.report(async () => {
+      const workers = this.#workers().filter(({ state }) => state === 'serving' || state === 'leaving');
+      return (await Promise.all(workers.map((worker) => worker.ask('uses', undefined).catch(() => [])))).flat();
     });
   }
 

@@ -9,6 +9,7 @@ import type { Project } from '#gateway/project.ts';
 import { RedisStore } from '#gateway/redis/redis-store.ts';
 import { RunningUpstreams } from '#gateway/running-upstreams.ts';
 import { Spend } from '#gateway/spend/spend.ts';
+import { Uses } from '#gateway/uses/uses.ts';
 import { createTelemetry, type Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
 import { version } from '#gateway/version.ts';
@@ -34,6 +35,8 @@ export class Primary {
   readonly #surroundings: AssemblySurroundings;
   /** Of the workers: this process calls nobody for anybody. */
   readonly spend: Spend;
+  /** The same. */
+  readonly uses: Uses;
   readonly store: RedisStore | undefined;
   readonly #running = new RunningUpstreams();
   #project: Project;
@@ -48,6 +51,7 @@ export class Primary {
     this.load = new LoadShedder(config.listen, meter);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
+    this.uses = new Uses(systemClock, this.store, log);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -56,6 +60,7 @@ export class Primary {
       debug,
       load: this.load,
       store: this.store,
+      used() {},
       workers,
       healthChanged,
     };

@@ -4,6 +4,7 @@ import type { ProcessSnapshot } from '#gateway/control/gateway-status.ts';
 import type { CommandReport, OperatorCommand } from '#gateway/control/override.ts';
 import type { RunningProject } from '#gateway/project.ts';
 import type { Spent } from '#gateway/spend/ledger.ts';
+import type { Use } from '#gateway/uses/sums.ts';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
 
 /** What primary and workers say to each other: plain data, by structured clone. */
@@ -32,6 +33,7 @@ export type WorkerCalls = {
   metrics(nothing: undefined): MeterSnapshot;
   /** What it has spent in so many minutes. */
   spend(minutes: number): readonly Spent[];
+  uses(nothing: undefined): readonly Use[];
   apply(command: OperatorCommand): CommandReport;
   health(unhealthy: Unhealthy): void;
   /** Builds another configuration beside the one that serves. @returns as `build` */

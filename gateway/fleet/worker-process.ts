@@ -40,6 +40,7 @@ export class WorkerProcess {
       snapshot: () => built().instance.operations.snapshot(),
       metrics: () => this.#metrics(),
       spend: (minutes) => built().instance.spend.own(minutes),
+      uses: () => built().instance.uses.own(),
       apply: (command) => built().instance.operations.apply(command),
       health: (unhealthy) => built().verdicts.tell(unhealthy),
       prepare: (next) => this.#prepare(next),

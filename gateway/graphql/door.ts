@@ -49,6 +49,8 @@ export interface GraphqlDoorOptions {
   readonly load: LoadShedder;
   /** By name, as it is now. */
   readonly upstream: (name: string) => Upstream | undefined;
+  /** Told of each deprecated field that an operation selects, and whose it is. Default: nobody is. */
+  readonly used?: (what: string, consumer: string) => void;
   readonly refusals: RefusalLog;
   readonly audit: Pick<AuditLog, 'denied'>;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
@@ -92,9 +94,22 @@ class Door implements GraphqlDoor {
     const weightOf = (name: string) => options.upstream(name)?.settings.weight ?? perCall;
     const breakerOf = (name: string) => options.upstream(name)?.breaker.state;
     const preparer = new Preparer(phases, { schema, execution, settings, weightOf });
-    const { trusted, store } = options;
+    const { trusted, store, used = () => {} } = options;
     const documents = new Documents({ settings, preparer, trusted, store, clock, log, meter });
-    const engine = { schema, execution, settings, documents, errors, clock, meter, load, log, weightOf, breakerOf };
+    const engine = {
+      schema,
+      execution,
+      settings,
+      documents,
+      errors,
+      clock,
+      meter,
+      load,
+      log,
+      weightOf,
+      breakerOf,
+      used,
+    };
     const operations = new Operations(engine);
     this.#log = log;
     this.#settings = settings;

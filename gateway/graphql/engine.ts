@@ -23,4 +23,6 @@ export interface Engine {
   readonly weightOf: (upstream: string) => number;
   readonly breakerOf: (upstream: string) => string | undefined;
   readonly log: Logger;
+  /** Told of each deprecated field that an operation selects, and whose it is. */
+  readonly used: (what: string, consumer: string) => void;
 }

@@ -68,7 +68,7 @@ export class Operations {
       const prepared = this.#documents.prepare(parameters, context);
       if ('errors' in prepared) return refuse(context, prepared, record);
       const selected = selectOperation(prepared.operations, parameters.operationName);
-      const { facts: operation, criticality, demands, price } = selected;
+      const { facts: operation, criticality, demands, deprecated, price } = selected;
       context.operation = operation;
       checkDelivery(operation, delivery);
       // The first that knows what the operation is, and the last before work is done for it.
@@ -77,6 +77,7 @@ export class Operations {
         const denied = denial(demands, context);
         if (denied) throw denied;
       }
+      for (const field of deprecated) this.#engine.used(field, context.identity.consumer);
       const format = prepared.whole === prepared.document ? undefined : delivery.incremental;
       const document = format === undefined ? prepared.whole : prepared.document;
       const request = { document, price, explain: explainMode(context, this.#engine.settings), ...parameters };

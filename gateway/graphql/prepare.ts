@@ -7,6 +7,7 @@ import type { FieldDemand } from '#policies/auth/field-guard.ts';
 import type { ItemizedPrice } from '#policies/cost/cost.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { operationCriticality } from './criticality.ts';
+import { deprecatedFields } from './deprecated-fields.ts';
 import { operationDemands } from './operation-demands.ts';
 import { newDraft, type DocumentPhase, type Draft, type PhaseScope } from './phases.ts';
 import { refused, refusedAs, type Refusal } from './refusal.ts';
@@ -24,6 +25,8 @@ export interface PreparedOperation {
   readonly criticality: Criticality;
   /** What its fields ask of the reader, all together. */
   readonly demands: readonly FieldDemand[];
+  /** Fields that are on their way out, as `Type.field`. */
+  readonly deprecated: readonly string[];
   /** Undefined where nothing is priced. */
   readonly price: ItemizedPrice | undefined;
 }
@@ -106,7 +109,8 @@ function complete(
     const facts = { name: definition.name?.value, type: definition.operation, hash: documentHash };
     const criticality = operationCriticality(schema, document, definition, settings.criticality);
     const demands = operationDemands(schema, execution.demands, document, definition);
-    return [{ facts, criticality, demands, price: prices.get(definition) }];
+    const deprecated = deprecatedFields(schema, document, definition);
+    return [{ facts, criticality, demands, deprecated, price: prices.get(definition) }];
   });
   return { document, whole: withoutIncremental(document), operations };
 }

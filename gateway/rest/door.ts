@@ -10,6 +10,7 @@ import { replyWithError } from '#gateway/http/error-reply.ts';
 import { invite } from '#gateway/http/expectation.ts';
 import { sendWithFallback } from './fallback.ts';
 import { announcedTrailers, endToEnd, requestHeaders, responseHeaders, responseTrailers } from './headers.ts';
+import type { RouteVersion } from '#gateway/routing/table.ts';
 import { allowedCookies } from './cookies.ts';
 import type { RestRoute } from './route.ts';
 import { TransformedAnswer, transformRequest } from './transform/bodies.ts';
@@ -48,20 +49,25 @@ export function passUpgrade(
 
 function send(context: RequestContext, route: RestRoute, stream: ClientStream | undefined): void {
   const headers = requestHeaders(context, stream?.kind === 'body');
-  const { cookies } = route.upstream.settings;
+  const { upstream, labels, transform: between, cache, fallback: standIn } = route.targetFor(context);
+  const { cookies } = upstream.settings;
   const cookie = cookies.length > 0 ? allowedCookies(context.headers.cookie as string | undefined, cookies) : undefined;
   if (cookie !== undefined) headers.cookie = cookie;
-  const { transform, upstream } = route;
+  const { transform } = route;
   const body = transform?.requestBody ? transformRequest(transform.requestBody, context) : context.body;
   // A range would be one of the bytes before they are changed (RFC 9110 §14.2).
   if (transform?.responseBody) delete headers.range;
   transform?.requestHeaders?.apply(headers, context);
+  const { version } = route.criteria;
+  version?.group.towardsUpstream(headers);
   const target = route.targetOf(context);
   const call = newCall(context, context.method, target, headers, {
     body,
     stream,
     timeoutMs: route.timeoutMs,
-    cache: route.cache,
+    cache,
+    labels,
+    transform: between,
   });
   // What is changed on the way is not what the document of the upstream is about.
   const sample = transform?.responseBody ? undefined : route.contract?.sample(context, target);
@@ -69,7 +75,7 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
   const changed = transform?.responseBody && new TransformedAnswer(transform.responseBody, context, upstream, passage);
   const sink = changed ?? passage;
   // A client that asks for another protocol can use no answer but that protocol's.
-  const fallback = stream?.kind === 'upgrade' ? undefined : route.fallbackFor(context.method);
+  const fallback = stream?.kind !== 'upgrade' && standIn?.takes(context.method) ? standIn : undefined;
   const handle = fallback ? sendWithFallback(upstream.send, call, sink, fallback) : upstream.send(call, sink);
   passage.handle = changed ? changed.follow(handle) : handle;
   context.cancellation.on((reason) => passage.handle?.abort(reason));
@@ -82,6 +88,7 @@ class Passage implements ResponseSink {
   readonly #route: RestRoute;
   /** Set where the answer is one of those that are held to the document of the API. */
   readonly #sample: ResponseSample | undefined;
+  readonly #version: RouteVersion | undefined;
   handle: CallHandle | undefined;
   #waiting = false;
   /** Bytes of the body that are still to come; NaN where its length is not known. */
@@ -93,6 +100,7 @@ class Passage implements ResponseSink {
     this.#context = context;
     this.#route = route;
     this.#sample = sample;
+    this.#version = route.criteria.version;
     this.#reply = context.reply;
   }
 
@@ -117,6 +125,10 @@ class Passage implements ResponseSink {
       if (announced !== '') kept.trailer = announced;
     }
     if (String(headers['content-type']).startsWith('text/event-stream')) this.#context.sustained = true;
+    if (this.#version) markVersion(this.#version, kept);
+    // RFC 8288 §3: one list; a field that every answer carries goes before the answer's own.
+    if (kept.link !== undefined && this.#reply.headers.link !== undefined)
+      this.#reply.headers.link = `${String(this.#reply.headers.link)}, ${String(kept.link)}`;
     this.#left = Number(kept['content-length']);
     this.#reply.head(status, kept);
   }
@@ -157,4 +169,11 @@ class Passage implements ResponseSink {
     this.#sample?.drop();
     replyWithError(this.#context, error);
   }
+}
+
+/** Says in the answer of which version it is, and that it depends on what was asked (RFC 9110 §12.5.5). */
+function markVersion({ group, name }: RouteVersion, headers: Headers): void {
+  group.towardsClient(name, headers);
+  if (group.vary === undefined || headers.vary === '*') return;
+  headers.vary = headers.vary === undefined ? group.vary : `${String(headers.vary)}, ${group.vary}`;
 }

@@ -1,14 +1,14 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
-import type { CrossOrigin, Requirement } from '#core/route.ts';
-import type { CacheRules } from '#upstreams/cache/settings.ts';
+import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
 import type { RouteContract } from '#policies/validation/route-contract.ts';
+import type { Transform as VersionTransform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
-import type { Fallback } from './fallback.ts';
 import { headerNames } from './header-names.ts';
+import type { Split, Target } from './split.ts';
 import type { Transform } from './transform/transform.ts';
 
 /** Bodies up to this size are held, so that they can be sent again; larger ones are streamed. */
@@ -20,13 +20,13 @@ export interface RestRouteOptions {
   readonly criteria: Criteria;
   readonly origin: string;
   readonly replaces: string | undefined;
-  readonly upstream: Upstream;
+  /** Where its requests go; of several the first is the one that it is known by. */
+  readonly targets: readonly [Target, ...Target[]];
+  readonly split: Split | undefined;
   readonly rewrite: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly maxBodyBytes: number;
   readonly criticality: Criticality;
-  readonly fallback: Fallback | undefined;
-  readonly cache: CacheRules | false;
   readonly requirement: Requirement;
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
@@ -34,6 +34,9 @@ export interface RestRouteOptions {
   readonly documented: boolean;
   readonly transform: Transform | undefined;
   readonly contract: RouteContract | undefined;
+  readonly retirement: Retirement | undefined;
+  /** As what it is written down who calls it; undefined where it is not. */
+  readonly usedAs: string | undefined;
 }
 
 /** A route that passes requests through to an upstream. */
@@ -44,6 +47,7 @@ export class RestRoute implements TableEntry {
   readonly criteria: Criteria;
   readonly origin: string;
   readonly replaces: string | undefined;
+  /** Where its requests go; of a split, the first that is named. */
   readonly upstream: Upstream;
   /** Instead of the upstream's `timeout`. */
   readonly timeoutMs: number | undefined;
@@ -59,11 +63,12 @@ export class RestRoute implements TableEntry {
   readonly removes: ((name: string) => boolean) | undefined;
   /** It stands in the OpenAPI document. */
   readonly documented: boolean;
+  readonly retirement: Retirement | undefined;
+  readonly usedAs: string | undefined;
   readonly rewrite: PathPattern | undefined;
-  /** How answers may be stored; false for not at all. */
-  readonly cache: CacheRules | false;
   readonly transform: Transform | undefined;
-  readonly #fallback: Fallback | undefined;
+  readonly #target: Target;
+  readonly #split: Split | undefined;
 
   constructor(options: RestRouteOptions) {
     this.name = options.name;
@@ -71,12 +76,12 @@ export class RestRoute implements TableEntry {
     this.criteria = options.criteria;
     this.origin = options.origin;
     this.replaces = options.replaces;
-    this.upstream = options.upstream;
+    this.#target = options.targets[0];
+    this.upstream = this.#target.upstream;
+    this.#split = options.split;
     this.timeoutMs = options.timeoutMs;
     this.maxBodyBytes = options.maxBodyBytes;
-    this.#fallback = options.fallback;
     this.criticality = options.criticality;
-    this.cache = options.cache;
     this.requirement = options.requirement;
     this.cors = options.cors;
     this.coding = options.coding;
@@ -86,16 +91,24 @@ export class RestRoute implements TableEntry {
     this.checkRequest =
       contract?.checksRequests === true ? (context) => contract.check(context, this.targetOf(context)) : undefined;
     this.documented = options.documented;
+    this.retirement = options.retirement;
+    this.usedAs = options.usedAs;
     this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
     this.transform = options.transform;
     // What is to be changed, or looked into, is held, within `maxBodyBytes`.
-    const held = options.transform?.requestBody !== undefined || contract?.readsBodies === true;
+    const changed = options.transform?.requestBody ?? options.targets.find(({ transform }) => transform);
+    const held = changed !== undefined || contract?.readsBodies === true;
     this.bufferBytes = held ? Number.POSITIVE_INFINITY : bufferBytes;
   }
 
-  /** What stands in for an answer to this method; undefined where nothing does. */
-  fallbackFor(method: string): Fallback | undefined {
-    return this.#fallback?.takes(method) === true ? this.#fallback : undefined;
+  /** The OpenAPI document that says what it serves: that of its upstream, or of the version that is made of it. */
+  get documentName(): string {
+    return documentName(this.upstream.name, this.#target.transform);
+  }
+
+  /** Where this request goes. */
+  targetFor(context: RequestContext): Target {
+    return this.#split ? this.#split.choose(context) : this.#target;
   }
 
   /** The target as the upstream gets it. Made from the raw path, so that what was encoded stays encoded. */
@@ -111,4 +124,8 @@ export class RestRoute implements TableEntry {
     const path = this.rewrite.render(context.pathParts);
     return context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/') ? `${path}/` : path;
   }
+}
+
+export function documentName(upstream: string, transform: VersionTransform | undefined): string {
+  return transform ? `${upstream}-${transform.definition.from}` : upstream;
 }

@@ -6,11 +6,14 @@ import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { validateSchema } from '#policies/validation/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
+import { retirementSchema } from '#policies/retirement/settings.ts';
 import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
 import { Template, templateProblem } from './template.ts';
 import { bodySchema, headersSchema, querySchema, templatesOf, type TransformSettings } from './transform/settings.ts';
 import { aggregateSchema, parametersOf, type AggregateSettings } from './aggregate/settings.ts';
+import { routeVersionSchema } from '#gateway/routing/version-settings.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
+import { splitSchema, stickySchema } from './split-settings.ts';
 
 const pathRemedies: readonly (readonly [RegExp, string])[] = [
   [/^Missing parameter name/, 'name the parameter, such as :id or *rest'],
@@ -107,7 +110,18 @@ export const routeSchema = z
       })
       .optional()
       .describe('Further conditions; a request that meets them prefers this route.'),
-    upstream: name().optional().describe('Upstream that answers, by its name under `upstreams`; or write `aggregate`.'),
+    upstream: name()
+      .optional()
+      .describe('Upstream that answers, by its name under `upstreams`; or write `split` or `aggregate`.'),
+    split: splitSchema
+      .optional()
+      .describe('Upstreams, or labelled endpoints of one, that share the requests by weight.'),
+    sticky: stickySchema
+      .optional()
+      .describe(
+        'What keeps to one share of `split`: `consumer`, `ip`, { header: NAME } or { cookie: NAME }; each request for itself when left out, or without it.',
+      ),
+    version: routeVersionSchema.optional().describe('Which version of an API it is, of a group under `versions`.'),
     rewrite: path.optional().describe('Path at the upstream, with parameters of `path`; the same path when left out.'),
     timeout: duration()
       .optional()
@@ -127,7 +141,6 @@ export const routeSchema = z
     validate: validateSchema
       .optional()
       .describe('What of it is held to the OpenAPI document of its upstream; nothing when left out.'),
-    split: notBuilt(),
     cost: notBuilt(),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),
     limits: notBuilt(),
@@ -136,13 +149,18 @@ export const routeSchema = z
       .describe(
         "How answers are stored where the upstream says nothing, before the upstream's own `cache`; `false`: not at all.",
       ),
-    transform: notBuilt(),
     aggregate: aggregateSchema
       .optional()
       .describe('One answer from calls to several upstreams, in place of `upstream`; see aggregates.md.'),
+    transform: name()
+      .optional()
+      .describe(
+        "Name of a module's transform: clients speak its version, and the upstream its own; see versioning.md.",
+      ),
     operation: notBuilt(),
-    version: notBuilt(),
-    deprecated: notBuilt(),
+    deprecated: retirementSchema
+      .optional()
+      .describe('That it is on its way out, and what is told and done to who still calls it; see versioning.md.'),
     mirror: notBuilt(),
     cors: routeCorsSchema
       .optional()
@@ -164,6 +182,14 @@ export const routeSchema = z
       return rewriteProblem(route.path, route.rewrite);
     },
     when: ({ value }) => rewritten.safeParse(value).success,
+  })
+  .refine(({ upstream, split }) => upstream === undefined || split === undefined, {
+    path: ['upstream'],
+    error: 'stands beside split; remove one of the two',
+  })
+  .refine(({ sticky, split }) => sticky === undefined || split !== undefined, {
+    path: ['sticky'],
+    error: 'has nothing to stick to; write split too, or remove it',
   })
   .refine(
     ({ methods, fallback }) =>
@@ -210,7 +236,19 @@ function strangeParameters(route: Writing): RouteProblem[] {
 }
 
 /** What belongs to an answer that is passed through. */
-const ofPassThrough = ['upstream', 'rewrite', 'fallback', 'cache', 'headers', 'query', 'body', 'maxBodyBytes'] as const;
+const ofPassThrough = [
+  'upstream',
+  'split',
+  'sticky',
+  'transform',
+  'rewrite',
+  'fallback',
+  'cache',
+  'headers',
+  'query',
+  'body',
+  'maxBodyBytes',
+] as const;
 
 /** A route passes through to one upstream, or makes one answer of several. */
 function sourceProblems(route: {
@@ -218,7 +256,7 @@ function sourceProblems(route: {
   readonly methods?: readonly string[] | undefined;
 }): RouteProblem[] {
   if (route.aggregate === undefined) {
-    if ('upstream' in route) return [];
+    if ('upstream' in route || 'split' in route) return [];
     const message =
       'is missing; add upstream: text (Upstream that answers, by its name under `upstreams`), or aggregate';
     return [{ place: ['upstream'], message }];

@@ -6,7 +6,8 @@ import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
 import { Aggregate } from '#gateway/rest/aggregate/aggregate.ts';
 import { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
-import { RestRoute } from '#gateway/rest/route.ts';
+import { documentName, RestRoute } from '#gateway/rest/route.ts';
+import { Split, type Target } from '#gateway/rest/split.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import { Transform } from '#gateway/rest/transform/transform.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
@@ -16,11 +17,15 @@ import { compressionFor } from '#policies/compression/settings.ts';
 import { cors } from '#policies/cors/cors.ts';
 import { corsFor } from '#policies/cors/settings.ts';
 import { rulesOf } from '#upstreams/cache/settings.ts';
+import { RouteRetirement } from '#policies/retirement/retirement.ts';
+import type { Transform as VersionTransform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { OwnRoute } from './own-route.ts';
+import { namesVersion, withoutVersion } from './path-versions.ts';
 import { PathPattern } from './pattern.ts';
 import type { GatewayRoute, GatewayRoutes } from './routing.ts';
 import { RouteTable, type Criteria } from './table.ts';
+import { VersionGroup } from './version-group.ts';
 
 const reading = ['GET', 'HEAD'] as const;
 
@@ -30,18 +35,28 @@ const reading = ['GET', 'HEAD'] as const;
  */
 export function buildRoutes(
   config: GatewayConfig,
-  upstreams: ReadonlyMap<string, Upstream>,
+  known: RouteParts,
   schema: GraphQLSchema | undefined,
   originOf: (index: number) => string,
-  contracts: RouteContracts,
 ): GatewayRoutes {
-  const routes: GatewayRoute[] = config.routes.map((settings, index) => {
-    if (settings.aggregate)
-      return aggregateRoute(settings, new Aggregate(settings.aggregate, upstreams), config, originOf(index));
-    const upstream = upstreams.get(settings.upstream ?? '');
-    if (!upstream)
-      throw new Error(`Route ${settings.path} names the upstream ${settings.upstream}, which does not exist.`);
-    return restRoute(settings, upstream, config, originOf(index), contracts);
+  const groups = new Map(
+    Object.entries(config.versions).map(([name, settings]) => [name, VersionGroup.of(name, settings)]),
+  );
+  const routes: GatewayRoute[] = config.routes.flatMap((settings, index) => {
+    const parts: Parts = {
+      ...known,
+      config,
+      group: groups.get(settings.version?.of ?? ''),
+      origin: originOf(index),
+    };
+    const build = settings.aggregate ? aggregateRoute : restRoute;
+    const route = build(settings, parts);
+    const { version } = settings;
+    if (!version || parts.group?.vary !== undefined || parts.group?.default !== version.is) return [route];
+    // Who names no version by the path gets the same as who names the default.
+    const { path, rewrite = path } = settings;
+    const unversioned = { ...settings, path: withoutVersion(path, version.is), rewrite };
+    return [route, build(unversioned, { ...parts, group: undefined })];
   });
   if (schema) {
     const { path, auth, criticality } = config.graphql;
@@ -71,23 +86,49 @@ export function buildRoutes(
   return new RouteTable(routes);
 }
 
+/** What routes are made of besides what is written of them. */
+export interface RouteParts {
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly transforms: ReadonlyMap<string, VersionTransform>;
+  readonly contracts: RouteContracts;
+}
+
+interface Parts extends RouteParts {
+  readonly config: GatewayConfig;
+  /** Of versions, that the route is one of. */
+  readonly group: VersionGroup | undefined;
+  readonly origin: string;
+}
+
 function restRoute(
   settings: RouteSettings,
-  upstream: Upstream,
-  config: GatewayConfig,
-  origin: string,
-  contracts: RouteContracts,
+  { config, upstreams, transforms, contracts, group, origin }: Parts,
 ): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   const crossOrigin = corsFor(config.cors, settings.cors);
   const compressed = compressionFor(config.compression, settings.compression);
+  const { path, split, transform: usual, version } = settings;
+  const shares = split ?? [{ upstream: settings.upstream!, weight: 1, labels: undefined, transform: undefined }];
+  const targets = shares.map(({ upstream: wanted, labels, transform = usual, weight }) => {
+    const upstream = upstreams.get(wanted);
+    if (!upstream) throw new Error(`Route ${path} names the upstream ${wanted}, which does not exist.`);
+    return {
+      upstream,
+      labels,
+      weight,
+      transform: transform === undefined ? undefined : transforms.get(transform),
+      cache: rulesOf(config.upstreams[wanted]?.cache, settings.cache),
+      fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
+    };
+  });
   return new RestRoute({
     name,
-    path: settings.path,
-    criteria: criteriaOf(settings),
+    path,
+    criteria: { ...criteriaOf(settings), version: group && version && { group, name: version.is } },
     origin,
     replaces: settings.replaces,
-    upstream,
+    targets: targets as readonly Target[] as readonly [Target, ...Target[]],
+    split: split && new Split(targets, settings.sticky, name),
     rewrite: settings.rewrite,
     timeoutMs: settings.timeout,
     maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
@@ -97,25 +138,24 @@ function restRoute(
     coding: compressed && compression(compressed),
     removed: config.headers.remove,
     documented: settings.documented,
-    cache: rulesOf(config.upstreams[upstream.name]?.cache, settings.cache),
     transform: settings.headers || settings.query || settings.body ? new Transform(settings) : undefined,
-    contract: contracts.of(settings, upstream.name, name, origin),
-    fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
+    contract: contracts.of(settings, documentName(targets[0]!.upstream.name, targets[0]!.transform), name, origin),
+    retirement: settings.deprecated && new RouteRetirement(settings.deprecated),
+    usedAs: usedAs(settings, group),
   });
 }
 
-function aggregateRoute(
-  settings: RouteSettings,
-  aggregate: Aggregate,
-  config: GatewayConfig,
-  origin: string,
-): AggregateRoute {
+function aggregateRoute(settings: RouteSettings, { config, upstreams, group, origin }: Parts): AggregateRoute {
+  const { version } = settings;
   const crossOrigin = corsFor(config.cors, settings.cors);
   const compressed = compressionFor(config.compression, settings.compression);
   return new AggregateRoute({
     name: settings.name ?? `${settings.host ?? ''}${settings.path}`,
     path: settings.path,
-    criteria: criteriaOf({ ...settings, methods: settings.methods ?? ['GET'] }),
+    criteria: {
+      ...criteriaOf({ ...settings, methods: settings.methods ?? ['GET'] }),
+      version: group && version && { group, name: version.is },
+    },
     origin,
     replaces: settings.replaces,
     timeoutMs: settings.timeout,
@@ -123,8 +163,16 @@ function aggregateRoute(
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
-    aggregate,
+    aggregate: new Aggregate(settings.aggregate!, upstreams),
+    retirement: settings.deprecated && new RouteRetirement(settings.deprecated),
+    usedAs: usedAs(settings, group),
   });
+}
+
+/** Of what is deprecated or a version: its path as written, with what else tells it from another version. */
+function usedAs({ path, host = '', version, deprecated }: RouteSettings, group: VersionGroup | undefined) {
+  if (!version && !deprecated) return undefined;
+  return `${host}${path}${version && group?.vary !== undefined ? ` (${version.is})` : ''}`;
 }
 
 function criteriaOf({ path, methods, host, match }: RouteSettings): Criteria {
@@ -136,6 +184,57 @@ function criteriaOf({ path, methods, host, match }: RouteSettings): Criteria {
     headers: Object.entries(match?.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const),
     query: Object.entries(match?.query ?? {}),
   };
+}
+
+/** What routes name that nothing defines, and what can serve nobody, a sentence each. */
+export function routeProblems(
+  { routes, versions, upstreams }: GatewayConfig,
+  transforms: ReadonlyMap<string, VersionTransform>,
+  originOf: (index: number) => string,
+): string[] {
+  return routes.flatMap(({ path, transform, split = [], version, aggregate }, index) => {
+    const route = `The route ${path} (${originOf(index)})`;
+    const problems = [transform, ...split.map((share) => share.transform)].flatMap((name) =>
+      name === undefined || transforms.has(name)
+        ? []
+        : [
+            `${route} names the transform '${name}', which no module defines. ` +
+              `Fix: correct the name (there is ${known(transforms.keys())}), or add it to the transforms of a module.`,
+          ],
+    );
+    for (const { upstream, labels = {} } of split) {
+      const { endpoints } = upstreams[upstream] ?? {};
+      const wanted = Object.entries(labels);
+      if (!endpoints || endpoints.some((endpoint) => wanted.every(([name, value]) => endpoint.labels[name] === value)))
+        continue;
+      problems.push(
+        `${route} sends a share to endpoints of '${upstream}' with ${JSON.stringify(labels)}, which none of them has. Fix: label one.`,
+      );
+    }
+    if (!version) return problems;
+    const group = versions[version.of];
+    if (!group)
+      problems.push(
+        `${route} is a version of '${version.of}', which nothing defines. Fix: write it under versions (there is ${known(Object.keys(versions))}).`,
+      );
+    else if (!group.known.includes(version.is))
+      problems.push(
+        `${route} is version ${version.is} of '${version.of}', which knows ${known(group.known)}. Fix: add it to known.`,
+      );
+    else if (group.by !== 'path' && aggregate)
+      problems.push(
+        `${route} is an aggregate, which can be a version by path alone. Fix: make it one of a group by path.`,
+      );
+    else if (group.by === 'path' && !namesVersion(path, version.is))
+      problems.push(
+        `${route} is version ${version.is} of '${version.of}' by path, but has no segment /${version.is}. Fix: write it into the path.`,
+      );
+    return problems;
+  });
+}
+
+function known(names: Iterable<string>): string {
+  return [...names].join(', ') || 'none';
 }
 
 /** What is wrong with the table, a sentence each. */

@@ -100,7 +100,8 @@ function matcher(text: string, tokens: readonly Token[]): (path: string) => Path
     const found = regexp.exec(path);
     if (!found) return undefined;
     const parts: Record<string, string | undefined> = {};
-    for (let index = 0; index < keys.length; index++) parts[keys[index]!.name] = found[index + 1];
+    // Each way to leave optional groups out has keys of its own, of which only those of one way have been found.
+    for (let index = 0; index < keys.length; index++) parts[keys[index]!.name] ??= found[index + 1];
     return parts;
   };
 }

@@ -2,7 +2,15 @@ import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import { firstValue } from '#core/headers.ts';
 import type { Route } from '#core/route.ts';
+import { PathVersions } from './path-versions.ts';
 import { comparePatterns, type PathPattern } from './pattern.ts';
+import type { VersionGroup } from './version-group.ts';
+
+/** Which version of an API a route is. */
+export interface RouteVersion {
+  readonly group: VersionGroup;
+  readonly name: string;
+}
 
 /** What a route answers to. */
 export interface Criteria {
@@ -14,6 +22,7 @@ export interface Criteria {
   /** Header fields, by lower-case name, that must have exactly this value. */
   readonly headers: readonly (readonly [string, string])[];
   readonly query: readonly (readonly [string, string])[];
+  readonly version?: RouteVersion | undefined;
 }
 
 export interface TableEntry extends Route {
@@ -45,6 +54,7 @@ export class RouteTable<R extends TableEntry> {
   /** Candidates by the path's first segment, in order; those without a fixed one stand in every list. */
   readonly #byFirstSegment = new Map<string, readonly R[]>();
   readonly #elsewhere: readonly R[];
+  readonly #pathVersions = new PathVersions();
 
   constructor(routes: readonly R[]) {
     // The one that replaces may have taken the name over.
@@ -52,7 +62,9 @@ export class RouteTable<R extends TableEntry> {
     this.routes = routes.filter((route) => !replaced(route)).sort(compareRoutes);
     this.ties = findTies(this.routes);
     this.#elsewhere = this.routes.filter((route) => route.criteria.pattern.firstSegment === undefined);
-    for (const { criteria } of this.routes) {
+    for (const { criteria, path } of this.routes) {
+      const { version } = criteria;
+      if (version && version.group.vary === undefined) this.#pathVersions.add(version.group, path, version.name);
       const first = criteria.pattern.firstSegment;
       if (first === undefined || this.#byFirstSegment.has(first)) continue;
       const candidates = this.routes.filter(
@@ -64,16 +76,21 @@ export class RouteTable<R extends TableEntry> {
 
   /**
    * The route of a request; its path parts are left in `context.pathParts`.
-   * @throws {WeirError} `ROUTE_NOT_FOUND`, or `METHOD_NOT_ALLOWED` with `Allow` (RFC 9110 §15.5.6)
+   * @throws {WeirError} `ROUTE_NOT_FOUND`, `NOT_ACCEPTABLE` for a version that is not there, or `METHOD_NOT_ALLOWED` with `Allow` (RFC 9110 §15.5.6)
    */
   match(context: RequestContext): R {
     const { path } = context;
     const method = effectiveMethod(context);
     let allowed: Set<string> | undefined;
+    let otherVersion: VersionGroup | undefined;
     for (const route of this.#candidates(path)) {
       const { criteria } = route;
       const parts = criteria.pattern.match(path);
       if (!parts || !hostMatches(criteria.host, context.host) || !conditionsMatch(criteria, context)) continue;
+      if (!versionMatches(criteria, context)) {
+        otherVersion = criteria.version?.group;
+        continue;
+      }
       if (criteria.methods === undefined || criteria.methods.has(method)) {
         context.pathParts = parts;
         return route;
@@ -85,7 +102,7 @@ export class RouteTable<R extends TableEntry> {
       const allow = [...allowed, 'OPTIONS'].join(', ');
       throw new WeirError('METHOD_NOT_ALLOWED', { detail: `This path takes ${allow}.`, headers: { allow } });
     }
-    throw new WeirError('ROUTE_NOT_FOUND');
+    throw otherVersion?.refusal() ?? this.#pathVersions.refusal(path) ?? new WeirError('ROUTE_NOT_FOUND');
   }
 
   /** The route of a request, if it has one. */
@@ -96,7 +113,8 @@ export class RouteTable<R extends TableEntry> {
         criteria.methods?.has(method) !== false &&
         criteria.pattern.match(request.path) &&
         hostMatches(criteria.host, request.host) &&
-        conditionsMatch(criteria, request),
+        conditionsMatch(criteria, request) &&
+        versionMatches(criteria, request),
     );
   }
 
@@ -133,14 +151,18 @@ function conditionsMatch({ headers, query }: Criteria, context: Routable): boole
   return query.every(([name, value]) => parameters.getAll(name).includes(value));
 }
 
+function versionMatches({ version }: Criteria, { headers }: Routable): boolean {
+  return version === undefined || version.group.takes(version.name, headers);
+}
+
 function hostRank(host: string | undefined): number {
   if (host === undefined) return Number.POSITIVE_INFINITY;
   // Of two wildcards the longer one is the more specific.
   return host.startsWith('*.') ? 1_000 - host.length : 0;
 }
 
-function conditionCount({ headers, query }: Criteria): number {
-  return headers.length + query.length;
+function conditionCount({ headers, query, version }: Criteria): number {
+  return headers.length + query.length + (version ? 1 : 0);
 }
 
 function compareRoutes({ criteria: a }: TableEntry, { criteria: b }: TableEntry): number {
@@ -161,8 +183,13 @@ function findTies(routes: readonly TableEntry[]): Tie[] {
   const ties: Tie[] = [];
   const seen = new Map<string, TableEntry[]>();
   for (const route of routes) {
-    const { pattern, host, headers, query } = route.criteria;
-    const key = JSON.stringify([host ?? '', pattern.shape, headers.toSorted(byName), query.toSorted(byName)]);
+    const { pattern, host, headers, query, version } = route.criteria;
+    const conditions = [
+      headers.toSorted(byName),
+      query.toSorted(byName),
+      version && [version.group.name, version.name],
+    ];
+    const key = JSON.stringify([host ?? '', pattern.shape, ...conditions]);
     const others = seen.get(key) ?? [];
     for (const other of others)
       if (overlap(route.criteria.methods, other.criteria.methods)) ties.push({ a: other, b: route });

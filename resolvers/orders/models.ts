@@ -1,22 +1,8 @@
 /** What the GraphQL types are made from, where that is more than their own fields: the keys that other modules load by. */
+import type { components } from './generated/orders-v2.ts';
 
-export interface Money {
-  readonly amount: number;
-  readonly currency: string;
-}
+export type Money = components['schemas']['Money'];
 
-export interface Order {
-  readonly id: string;
-  readonly userId: string;
-  readonly placedAt: string;
-  readonly state: 'OPEN' | 'PAID' | 'SHIPPED' | 'CANCELLED';
-  readonly items: OrderItem[];
-  readonly total: Money;
-  readonly tax: Money;
-}
+export type Order = components['schemas']['Order'];
 
-export interface OrderItem {
-  readonly productId: string;
-  readonly quantity: number;
-  readonly unitPrice: Money;
-}
+export type OrderItem = components['schemas']['OrderItem'];

@@ -9,8 +9,8 @@ import {
   sdl,
   type Loading,
 } from '#resolvers/index.ts';
-import type { components, paths } from './generated/orders.ts';
-import { orderEventOf, orderOf } from './v1.ts';
+import type { components, paths } from './generated/orders-v2.ts';
+import { ordersV2ToV1 } from './v2.ts';
 
 export const orders = defineModule({
   name: 'orders',
@@ -18,6 +18,7 @@ export const orders = defineModule({
   upstreams: {
     orders: defineUpstream<paths>(import.meta, {
       openapi: '../../examples/shop/services/orders/openapi.yaml',
+      transform: 'orders-v2-to-v1',
       health: { path: '/health' },
     }),
   },
@@ -25,45 +26,45 @@ export const orders = defineModule({
   loaders: ({ clients }) => ({
     byId: batch({ maxBatchSize: 100 }, async (ids, { signal }) => {
       const found = await clients.orders.get('/orders', { query: { ids }, signal });
-      return indexBy(found.orders.map(orderOf), (order) => order.id);
+      return indexBy(found.items, (order) => order.id);
     }),
     byUser: batch({ maxBatchSize: 100 }, async (userIds, { params, signal }: Loading<{ first: number }>) => {
-      const query = { user_ids: userIds, first: params.first };
+      const query = { userIds, first: params.first };
       const found = await clients.orders.get('/orders', { query, signal });
-      return groupBy(found.orders.map(orderOf), (order) => order.userId);
+      return groupBy(found.items, (order) => order.userId);
     }),
   }),
   resolvers: {
     Query: {
-      ordersConnection: async (_, { first, after }, { clients }) => {
-        const page = await clients.orders.get('/orders', { query: { first, after } });
-        return connection(
-          { items: page.orders.map(orderOf), nextCursor: page.next_cursor, total: page.total_count },
-          after,
-        );
-      },
+      ordersConnection: async (_, { first, after }, { clients }) =>
+        connection(await clients.orders.get('/orders', { query: { first, after } }), after),
       order: load('byId', { key: (_, { id }) => id }),
     },
     User: { orders: load('byUser', { key: 'id', params: ({ first }) => ({ first }) }) },
     Mutation: {
-      placeOrder: async (_, { input }, { clients }) => {
-        const placed = await clients.orders.post('/orders', {
-          body: {
-            customer: { customer_id: input.userId },
-            lines: input.items.map(({ productId, quantity }) => ({ product_ref: productId, qty: quantity })),
-          },
-          ...(input.idempotencyKey && { headers: { 'idempotency-key': input.idempotencyKey } }),
-        });
-        return orderOf(placed);
-      },
+      placeOrder: (_, { input: { userId, items, idempotencyKey } }, { clients }) =>
+        clients.orders.post('/orders', {
+          body: { userId, items },
+          ...(idempotencyKey && { headers: { 'idempotency-key': idempotencyKey } }),
+        }),
     },
     Subscription: {
       async *orderEvents(_, { userId }, { clients }) {
-        for await (const event of clients.orders.events('/orders/events', { query: { user_id: userId } })) {
-          yield orderEventOf(event.json() as components['schemas']['OrderEvent']);
+        for await (const event of clients.orders.events('/orders/events', { query: { userId } })) {
+          yield event.json() as components['schemas']['OrderEvent'];
         }
       },
     },
   },
-  routes: [{ name: 'orders', path: '/v1/orders{/*rest}', upstream: 'orders', rewrite: '/orders{/*rest}' }],
+  transforms: [ordersV2ToV1],
+  routes: [
+    { name: 'orders', path: '/v1/orders{/*rest}', upstream: 'orders', rewrite: '/orders{/*rest}' },
+    {
+      name: 'orders-v2',
+      path: '/v2/orders{/*rest}',
+      upstream: 'orders',
+      rewrite: '/orders{/*rest}',
+      transform: 'orders-v2-to-v1',
+    },
+  ],
 });

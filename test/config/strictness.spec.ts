@@ -162,7 +162,7 @@ describe('a key', () => {
     'tiers: {}',
     'limits: {}',
     'cache: { redis: false }',
-    ...['split', 'cost', 'limits', 'cache', 'transform', 'operation', 'version', 'deprecated', 'mirror'].map(
+    ...['cost', 'limits', 'operation', 'mirror'].map(
       (key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`,
     ),
   ])('of the contract that is not built yet is refused, not ignored: %s', (text) => {

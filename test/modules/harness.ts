@@ -50,10 +50,12 @@ export function moduleOf(
     file: fileURLToPath(document.from),
     upstreams: {},
     openapi: {},
+    clientTransforms: {},
     documents: [document],
     loaders: undefined,
     resolvers: {},
     routes: [],
+    transforms: [],
     policies: [],
     ...parts,
   };

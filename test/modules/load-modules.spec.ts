@@ -15,7 +15,7 @@ async function folderWith(files: Readonly<Record<string, string>>): Promise<stri
 }
 
 const module = (name: string, upstreams: readonly string[] = []): string =>
-  `{ name: '${name}', owner: 'team', upstreams: { ${upstreams.map((upstream) => `${upstream}: {}`).join()} }, openapi: {}, documents: [], resolvers: {}, routes: [], policies: [] }`;
+  `{ name: '${name}', owner: 'team', upstreams: { ${upstreams.map((upstream) => `${upstream}: {}`).join()} }, openapi: {}, documents: [], resolvers: {}, routes: [], transforms: [], policies: [] }`;
 
 /** What keeps a registry of this text from being loaded. */
 async function problemsOf(registry: string, file = 'registry.ts'): Promise<readonly string[]> {
@@ -89,16 +89,18 @@ describe('defineModule', () => {
       file: '/team/module.ts',
       upstreams: { a: { timeout: '1s' }, b: {} },
       openapi: { a: openapi },
+      clientTransforms: {},
       documents: [],
       loaders: undefined,
       resolvers: {},
       routes: [{ path: '/a', upstream: 'a' }],
+      transforms: [],
       policies: [{ name: 'polite', after: 'route', run }],
     });
   });
 
   it.each([
-    ['transforms', "'transforms' is part of the contract but not built yet; remove it"],
+    ['transform', "'transform' is no key of a module"],
     ['resolver', "'resolver' is no key of a module"],
   ])('refuses %s, which it would have to ignore', (key, message) => {
     const definition = { name: 'a', owner: 'team', [key]: [] };

@@ -40,7 +40,7 @@ async function repository({
       name: 'things', owner: 'team', file: '${join(home, 'module.ts')}', upstreams: { things: {} },
       openapi: { things: new URL('things.yaml', '${from}') },
       documents: [{ url: new URL('things.graphql', '${from}'), from: new URL('${from}'), text: ${JSON.stringify(sdl)} }],
-      loaders: undefined, resolvers: {}, routes: [], policies: [] }]`,
+      loaders: undefined, resolvers: {}, routes: [], transforms: [], policies: [] }]`,
   );
   const modules = join(folder, 'modules');
   return {

@@ -3,7 +3,7 @@ import { hashOf } from './hash.ts';
 import type { HashKeySettings } from './settings.ts';
 
 /** What calls have in common that are to go together, as a hash; -1 for a call that has no such thing. */
-export type HashKey = (call: UpstreamCall) => number;
+export type HashKey = (call: Pick<UpstreamCall, 'context'>) => number;
 
 /**
  * The key of the client's request: a call that a GraphQL field makes has the same one as a REST call of that client. A call

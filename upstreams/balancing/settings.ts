@@ -6,7 +6,8 @@ const cookieName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'write the 
 
 const only = z.literal(true, { error: 'write true, or another key' });
 
-const key = z
+/** What requests have in common that are to go together. */
+export const hashKeySchema = z
   .union(
     [
       z.enum(['consumer', 'ip']),
@@ -36,7 +37,7 @@ export const balanceSchema = z
     [
       z.enum(['round-robin', 'least-connections']),
       z.strictObject({
-        'consistent-hash': key.describe(
+        'consistent-hash': hashKeySchema.describe(
           "By `header`, `cookie`, `consumer` or `ip`; a bare `consumer` or `ip` will do. Calls without the key, an anonymous consumer's too, go round.",
         ),
       }),
@@ -50,4 +51,4 @@ export const balanceSchema = z
   );
 
 export type BalanceSettings = z.output<typeof balanceSchema>;
-export type HashKeySettings = z.output<typeof key>;
+export type HashKeySettings = z.output<typeof hashKeySchema>;

@@ -5,10 +5,11 @@ import type { CacheRules } from './settings.ts';
 
 /**
  * Everybody who asks under the same host and scheme: upstreams are told them, so an answer may depend on them. Whoever makes
- * up a host finds nothing and spoils nothing.
+ * up a host finds nothing and spoils nothing. So does whoever is meant for endpoints with other labels, such as a canary's.
  */
-export function everybody({ context: { host, forwarded } }: UpstreamCall): Partition {
-  return forwarded.proto === 'https' ? host : `http ${host}`;
+export function everybody({ context: { host, forwarded }, labels }: UpstreamCall): Partition {
+  const asked = forwarded.proto === 'https' ? host : `http ${host}`;
+  return labels === undefined ? asked : `${asked} ${JSON.stringify(labels)}`;
 }
 
 /** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */

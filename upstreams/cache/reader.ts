@@ -113,7 +113,7 @@ export class Reader {
       'x-forwarded-host': forwarded.host,
     };
     for (const name of clientsOwn) delete headers[name];
-    const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true });
+    const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true, labels: call.labels });
     own.deadlineMs = clock.monotonicMs() + this.upstream.settings.timeout;
     const audience = {
       everybody: everybody(call),

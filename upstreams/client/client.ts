@@ -4,6 +4,7 @@ import { newCall } from '#upstreams/call.ts';
 import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
 import type { UpstreamDefinition } from '#upstreams/define.ts';
 import { OpenapiDocument, type Method } from '#upstreams/openapi.ts';
+import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { Answer } from './answer.ts';
 import { EventFeed, type UpstreamEvent } from './event-feed.ts';
@@ -59,11 +60,14 @@ export type Clients<Upstreams> = {
 /** What a client has that is not of one request: the upstream, its document, and the paths that have been called. */
 class Api {
   readonly upstream: Upstream;
+  /** Through which it is called; `document` is of the version that the client speaks. */
+  readonly transform: Transform | undefined;
   readonly #document: OpenapiDocument;
   readonly #targets = new Map<string, Target>();
 
-  constructor(upstream: Upstream, document: OpenapiDocument) {
+  constructor(upstream: Upstream, document: OpenapiDocument, transform: Transform | undefined) {
     this.upstream = upstream;
+    this.transform = transform;
     this.#document = document;
   }
 
@@ -115,7 +119,8 @@ class Client {
   events(path: string, options: AnyOptions = {}): AsyncIterableIterator<UpstreamEvent, undefined, undefined> {
     const target = this.#api.target('get', path).fill(options.params, options.query);
     const headers = headersOf(options, 'text/event-stream');
-    return new EventFeed(this.#api.upstream, newCall(this.#context, 'GET', target, headers, {}), options.signal);
+    const { upstream, transform } = this.#api;
+    return new EventFeed(upstream, newCall(this.#context, 'GET', target, headers, { transform }), options.signal);
   }
 
   #json(method: Method, path: string, options: AnyOptions = {}, missing?: null): Promise<unknown> {
@@ -127,7 +132,11 @@ class Client {
         headers['content-type'] = 'application/json';
         headers['content-length'] = String(body.length);
       }
-      const call = newCall(this.#context, method.toUpperCase(), target, headers, { body, buffered: true });
+      const call = newCall(this.#context, method.toUpperCase(), target, headers, {
+        body,
+        buffered: true,
+        transform: this.#api.transform,
+      });
       new Answer(this.#api.upstream, call, missing, resolve, reject).send(options.signal);
     });
   }
@@ -146,12 +155,18 @@ export type BindClients = (context: RequestContext) => Readonly<Record<string, U
 
 /**
  * @param documents the OpenAPI document of each upstream that has one, by the upstream's name
+ * @param transforms through which upstreams are called, by the upstream's name
  * @throws {Error} when a document cannot be read
  */
-export function clientsOf(upstreams: readonly Upstream[], documents: Readonly<Record<string, URL>>): BindClients {
+export function clientsOf(
+  upstreams: readonly Upstream[],
+  documents: Readonly<Record<string, URL>>,
+  transforms: ReadonlyMap<string, Transform> = new Map(),
+): BindClients {
   const apis = upstreams.map((upstream) => {
-    const url = documents[upstream.name];
-    return new Api(upstream, url ? OpenapiDocument.read(url) : new OpenapiDocument());
+    const transform = transforms.get(upstream.name);
+    const url = transform?.definition.documents.from ?? documents[upstream.name];
+    return new Api(upstream, url ? OpenapiDocument.read(url) : new OpenapiDocument(), transform);
   });
   return (context) => {
     const clients: Record<string, UpstreamClient> = {};

@@ -41,7 +41,7 @@ type Body<A> = A extends { readonly content: infer Content } ? Json<Content> : u
 export type ResultOf<Operation> = unknown extends Operation ? unknown : Body<Answer<Operation>>;
 
 /** What is passed in may be read-only. */
-type Given<T> = T extends readonly (infer Item)[]
+export type Given<T> = T extends readonly (infer Item)[]
   ? readonly Given<Item>[]
   : T extends object
     ? { readonly [Key in keyof T]: Given<T[Key]> }

@@ -1,7 +1,7 @@
-import type { WeirError } from '#core/errors.ts';
+import { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import { balancingOf } from '#upstreams/balancing/balancing.ts';
-import { Relay, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
+import { endedHandle, Relay, type CallHandle, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
 import { FirstAnswer } from '#upstreams/discovery/first-answer.ts';
 import type { Endpoint } from '#upstreams/endpoint.ts';
 import type { Layer } from '#upstreams/layer.ts';
@@ -17,8 +17,13 @@ export const balancer: Layer = {
   over: (upstream, next) => {
     const choose = balancingOf(upstream.settings.balance);
     const failing = new Set(upstream.settings.breaker.on);
-    const attempt = (call: UpstreamCall, sink: ResponseSink) => {
-      const endpoint = call.pinned ?? choose(candidates(upstream, call), call);
+    const attempt = (call: UpstreamCall, sink: ResponseSink): CallHandle => {
+      const among = call.pinned ? noEndpoints : candidates(upstream, call);
+      if (!call.pinned && among.length === 0) {
+        sink.onError(unlabelled(upstream, call));
+        return endedHandle;
+      }
+      const endpoint = call.pinned ?? choose(among, call);
       call.endpoint = endpoint;
       endpoint.active++;
       return next(call, new EndpointWatch(upstream, failing, endpoint, call.pinned === undefined, sink));
@@ -28,8 +33,19 @@ export const balancer: Layer = {
   },
 };
 
+const noEndpoints: readonly Endpoint[] = [];
+
+/** Discovery has found none with the labels that the route asks for. */
+function unlabelled({ name }: Upstream, { labels }: UpstreamCall): WeirError {
+  return new WeirError('UPSTREAM_UNREACHABLE', {
+    detail: `No address of '${name}' that is meant is known.`,
+    upstream: name,
+    cause: new Error(`no endpoint of '${name}' has the labels ${JSON.stringify(labels)}`),
+  });
+}
+
 function candidates({ rotation }: Upstream, call: UpstreamCall): readonly Endpoint[] {
-  const all = rotation.candidates;
+  const all = call.labels === undefined ? rotation.candidates : rotation.within(call.labels);
   const last = call.endpoint;
   if (last === undefined || all.length === 1) return all;
   const failed = (call.failed ??= []);

@@ -46,6 +46,7 @@ function sameRead(a: UpstreamCall, b: UpstreamCall): boolean {
     a.method === b.method &&
     a.identityKey === b.identityKey &&
     a.writes === b.writes &&
+    a.labels === b.labels &&
     covers(a.headers, b.headers) &&
     covers(b.headers, a.headers)
   );

@@ -1,7 +1,7 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
-import type { CrossOrigin, Requirement } from '#core/route.ts';
+import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import type { Aggregate } from './aggregate.ts';
 
@@ -17,6 +17,8 @@ export interface AggregateRouteOptions {
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
   readonly aggregate: Aggregate;
+  readonly retirement: Retirement | undefined;
+  readonly usedAs: string | undefined;
 }
 
 /** Asks for all of it within the route's time. */
@@ -40,6 +42,8 @@ export class AggregateRoute implements TableEntry {
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
   readonly aggregate: Aggregate;
+  readonly retirement: Retirement | undefined;
+  readonly usedAs: string | undefined;
   /** It is read, and a read has no content. */
   readonly maxBodyBytes = 0;
   readonly bufferBytes = Number.POSITIVE_INFINITY;
@@ -56,5 +60,7 @@ export class AggregateRoute implements TableEntry {
     this.cors = options.cors;
     this.coding = options.coding;
     this.aggregate = options.aggregate;
+    this.retirement = options.retirement;
+    this.usedAs = options.usedAs;
   }
 }

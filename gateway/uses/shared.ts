@@ -1,0 +1,109 @@
+import type { Logger } from '#core/log.ts';
+import type { SharedStore, StoreScript } from '#core/shared-store.ts';
+import { maxUses, others, UseSums, type Use } from './sums.ts';
+
+/** Between two reports to the store; what an instance has seen since is lost with it. */
+const everyMs = 5_000;
+/** The most that one report tells apart; the rest is told with the next. */
+const maxReported = 200;
+/** Longer than the longest notice that anybody gives. */
+const keptMs = 400 * 86_400_000;
+
+/**
+ * KEYS: counts, first and last times. ARGV: the time to keep them, the bound on fields, then thing, consumer, count, first,
+ * last of each.
+ */
+const report: StoreScript = {
+  name: 'report-uses',
+  lua: `for i = 3, #ARGV, 5 do
+  local field = ARGV[i] .. '\\n' .. ARGV[i + 1]
+  if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[2]) and redis.call('HEXISTS', KEYS[1], field) == 0 then
+    field = ARGV[i] .. '\\n${others}'
+  end
+  redis.call('HINCRBY', KEYS[1], field, ARGV[i + 2])
+  redis.call('HSETNX', KEYS[2], field, ARGV[i + 3])
+  local last = redis.call('HGET', KEYS[3], field)
+  if not last or tonumber(last) < tonumber(ARGV[i + 4]) then redis.call('HSET', KEYS[3], field, ARGV[i + 4]) end
+end
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[1]) end
+return 1`,
+};
+
+const read: StoreScript = {
+  name: 'read-uses',
+  lua: `local all = {}
+local counts = redis.call('HGETALL', KEYS[1])
+for i = 1, #counts, 2 do
+  all[#all + 1] = counts[i]
+  all[#all + 1] = counts[i + 1]
+  all[#all + 1] = redis.call('HGET', KEYS[2], counts[i]) or '0'
+  all[#all + 1] = redis.call('HGET', KEYS[3], counts[i]) or '0'
+end
+return all`,
+};
+
+/** What all instances on one store have seen used. Each reports every few seconds, off the path of requests. */
+export class SharedUses {
+  readonly #store: SharedStore;
+  readonly #log: Logger;
+  readonly #keys: readonly string[];
+  #unreported = new UseSums();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(store: SharedStore, log: Logger) {
+    this.#store = store;
+    this.#log = log;
+    this.#keys = ['count', 'first', 'last'].map((part) => `${store.prefix}{uses}:${part}`);
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.report(), everyMs).unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.report();
+  }
+
+  add(what: string, consumer: string, nowMs: number): void {
+    this.#unreported.add(what, consumer, 1, nowMs, nowMs);
+  }
+
+  /** Tells the store what was used since. What it does not take is told again, so it may be counted twice, never lost. */
+  async report(): Promise<void> {
+    if (this.#unreported.size === 0) return;
+    const all = this.#unreported.list();
+    this.#unreported = new UseSums();
+    this.#again(all.slice(maxReported));
+    const told = all.slice(0, maxReported);
+    const args = told.flatMap(({ what, consumer, count, firstMs, lastMs }) => [what, consumer, count, firstMs, lastMs]);
+    try {
+      await this.#store.run(report, this.#keys, [keptMs, maxUses, ...args]);
+    } catch (error) {
+      this.#again(told);
+      this.#log.debug({ err: error }, 'what was used could not be reported');
+    }
+  }
+
+  #again(uses: readonly Use[]): void {
+    for (const { what, consumer, count, firstMs, lastMs } of uses)
+      this.#unreported.add(what, consumer, count, firstMs, lastMs);
+  }
+
+  /** @throws {StoreUnavailable} */
+  async read(): Promise<Use[]> {
+    await this.report();
+    const answer = (await this.#store.run(read, this.#keys, [])) as readonly string[];
+    const uses: Use[] = [];
+    for (let at = 0; at + 3 < answer.length; at += 4) {
+      const [what = '', consumer = ''] = answer[at]!.split('\n');
+      const [count, firstMs, lastMs] = [answer[at + 1], answer[at + 2], answer[at + 3]].map(Number) as [
+        number,
+        number,
+        number,
+      ];
+      uses.push({ what, consumer, count, firstMs, lastMs });
+    }
+    return uses;
+  }
+}
