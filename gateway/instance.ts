@@ -6,6 +6,8 @@ import { admitConnection } from '#policies/auth/connection-init.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { MemoryStore } from '#upstreams/cache/memory-store.ts';
+import { observeCache } from '#upstreams/cache/outcomes.ts';
+import { shareInvalidations } from '#upstreams/cache/shared-invalidation.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -49,13 +51,14 @@ export class Instance {
   readonly readiness = new Readiness();
   /** What operators see of this process and hold in it. */
   readonly operations: ProcessControl;
+  /** What upstreams have answered. */
+  readonly cache: MemoryStore;
   readonly #load: LoadShedder;
   readonly #surroundings: AssemblySurroundings;
   /** Who spends what on which upstream. */
   readonly spend: Spend;
   /** What instances share. */
   readonly store: RedisStore | undefined;
-  readonly #cache: MemoryStore;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
   readonly #running = new RunningUpstreams();
@@ -64,6 +67,7 @@ export class Instance {
   #started = false;
   #drainingSinceMs: number | undefined;
   #unwatch = () => {};
+  #unshare = () => {};
 
   /**
    * Builds everything and connects nothing.
@@ -83,7 +87,7 @@ export class Instance {
     this.#load = new LoadShedder(config.listen, meter);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
-    this.#cache = new MemoryStore(config.cache);
+    this.cache = new MemoryStore(config.cache);
     this.#surroundings = {
       clock: systemClock,
       log,
@@ -92,13 +96,14 @@ export class Instance {
       debug,
       load: this.#load,
       store: this.store,
-      cache: this.#cache,
+      cache: this.cache,
       workers: worker?.count ?? 1,
       spent: (context, upstream, price) => this.spend.count(context, upstream, price),
       ...(worker && { verdicts: worker.verdicts }),
     };
     this.#assembly = assemble(project, this.#surroundings);
     const { execution } = this.#assembly;
+    observeCache(meter, this.cache);
     observeUpstreams(meter, () => this.#assembly.called());
     this.#graphql =
       execution &&
@@ -169,7 +174,7 @@ export class Instance {
     next.takeOver();
     former.contracts.stop();
     this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
-    this.#cache.configure(project.loaded.config.cache);
+    this.cache.configure(project.loaded.config.cache);
     this.#project = project;
     this.#assembly = next;
     this.operations.settle();
@@ -213,6 +218,7 @@ export class Instance {
 
   #begin(): void {
     this.#started = true;
+    if (this.store) this.#unshare = shareInvalidations(this.cache, this.store);
     this.store?.start();
     this.spend.start();
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
@@ -245,6 +251,7 @@ export class Instance {
     await this.#assembly.auth.stop();
     this.#assembly.contracts.stop();
     await this.spend.stop();
+    this.#unshare();
     this.store?.stop();
   }
 }

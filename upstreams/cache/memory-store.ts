@@ -1,5 +1,6 @@
 import type { Headers } from '#core/headers.ts';
 import type { Entry } from './entry.ts';
+import type { Invalidation } from './invalidation.ts';
 import type { CacheSettings } from './settings.ts';
 
 /** Answers of one URI for one audience that differ by `Vary`; of more, the oldest go. */
@@ -196,11 +197,13 @@ export function pathOf(target: string): string {
 export class MemoryStore {
   readonly #shelves = new Map<string, Shelf>();
   readonly #homes = new WeakMap<Entry, Shelf>();
+  readonly #listeners = new Set<(news: Invalidation) => void>();
   #settings: CacheSettings;
   #newest: Entry | undefined;
   #oldest: Entry | undefined;
   #bytes = 0;
   #entries = 0;
+  #evictions = 0;
 
   constructor(settings: CacheSettings) {
     this.#settings = settings;
@@ -212,6 +215,11 @@ export class MemoryStore {
 
   get entries(): number {
     return this.#entries;
+  }
+
+  /** Entries that made room for others. */
+  get evictions(): number {
+    return this.#evictions;
   }
 
   get maxEntryBytes(): number {
@@ -230,8 +238,29 @@ export class MemoryStore {
     return shelf;
   }
 
-  get shelves(): ReadonlyMap<string, Shelf> {
-    return this.#shelves;
+  /** Calls `listener` with each invalidation that this process has come to by itself. @returns ends that */
+  onWritten(listener: (news: Invalidation) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** What this process has seen to be no longer so; the others are told. @returns entries that are gone */
+  invalidate(news: Invalidation): number {
+    for (const listener of this.#listeners) listener(news);
+    return this.apply(news);
+  }
+
+  /** The same for what another process has seen. */
+  apply({ upstream, paths = [], tags = [], all }: Invalidation): number {
+    let count = 0;
+    const shelves = upstream === undefined ? this.#shelves.values() : [this.#shelves.get(upstream)];
+    for (const shelf of shelves) {
+      if (!shelf) continue;
+      if (all) count += shelf.clear();
+      for (const path of paths) count += shelf.invalidatePath(path);
+      for (const tag of tags) count += shelf.invalidateTag(tag);
+    }
+    return count;
   }
 
   add(entry: Entry, home: Shelf): void {
@@ -260,7 +289,10 @@ export class MemoryStore {
   }
 
   #makeRoom(): void {
-    while (this.#bytes > this.#settings.memory && this.#oldest) this.#homes.get(this.#oldest)!.remove(this.#oldest);
+    while (this.#bytes > this.#settings.memory && this.#oldest) {
+      this.#evictions++;
+      this.#homes.get(this.#oldest)!.remove(this.#oldest);
+    }
   }
 
   #link(entry: Entry): void {

@@ -16,6 +16,7 @@ import { deliver } from './deliver.ts';
 import type { Entry } from './entry.ts';
 import { Fetch, noteStatus } from './fetch.ts';
 import type { Shelf } from './memory-store.ts';
+import { Outcomes } from './outcomes.ts';
 import type { CacheRules } from './settings.ts';
 
 /** Reads of one upstream: each is answered from the store where that is allowed, and else fetched. */
@@ -23,6 +24,7 @@ export class Reader {
   readonly upstream: Upstream;
   readonly shelf: Shelf;
   readonly next: Send;
+  readonly outcomes: Outcomes;
   /** Statuses that a stored answer may stand in for: those of RFC 5861 §4, and those that count as failures. */
   readonly failing: ReadonlySet<number>;
 
@@ -30,6 +32,7 @@ export class Reader {
     this.upstream = upstream;
     this.shelf = shelf;
     this.next = next;
+    this.outcomes = new Outcomes(upstream);
     this.failing = new Set([500, 502, 503, 504, ...upstream.settings.breaker.on]);
   }
 
@@ -37,6 +40,7 @@ export class Reader {
     const ask = askOf(call.headers);
     if (ask && (ask.beyond || ask.control.has('no-store'))) {
       noteStatus(call, 'fwd=bypass');
+      this.outcomes.count(call, 'bypass');
       return this.next(call, sink);
     }
     const entry = this.shelf.knows(call.path) ? this.#find(call, rules) : undefined;
@@ -78,7 +82,8 @@ export class Reader {
   ): CallHandle {
     call.context.calls.cached++;
     this.shelf.touch(entry);
-    deliver(entry, headers, call.method, ask, nowMs, sink);
+    const bytes = deliver(entry, headers, call.method, ask, nowMs, sink);
+    this.outcomes.count(call, entry.fresh(nowMs) ? 'hit' : 'stale', bytes);
     return endedHandle;
   }
 
