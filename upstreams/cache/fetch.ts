@@ -62,6 +62,7 @@ export class Fetch implements ResponseSink, CallHandle {
   #handle: CallHandle = endedHandle;
   /** The writes that were known when it went out. */
   readonly #moment: number;
+  #attempts = 0;
   #askedMs = 0;
   #validating = false;
   /** The caller has its answer, from the store; what still comes is not for it. */
@@ -108,8 +109,10 @@ export class Fetch implements ResponseSink, CallHandle {
 
   #send(): void {
     this.#askedMs = this.#now();
+    const attempt = ++this.#attempts;
     const handle = this.#desk.next(this.#call, this);
-    this.#handle = handle;
+    // It may have been answered, and sent again, before this returns.
+    if (attempt === this.#attempts) this.#handle = handle;
   }
 
   #now(): number {

@@ -43,12 +43,13 @@ export class Reader {
       this.outcomes.count(call, 'bypass');
       return this.next(call, sink);
     }
-    const entry = this.shelf.knows(call.path) ? this.#find(call, rules) : undefined;
+    const nowMs = this.upstream.surroundings.clock.epochMs();
+    const known = this.shelf.knows(call.path);
+    const entry = known ? this.#find(call, rules, nowMs) : undefined;
     if (!entry) {
       if (ask?.control.has('only-if-cached')) return refuse(call, sink);
-      return this.#fetch(call, rules, ask, this.shelf.knows(call.path) ? 'vary-miss' : 'uri-miss', undefined, sink);
+      return this.#fetch(call, rules, ask, known ? 'vary-miss' : 'uri-miss', undefined, sink);
     }
-    const nowMs = this.upstream.surroundings.clock.epochMs();
     if (satisfies(entry, ask, nowMs)) return this.#hit(entry, call, ask, entry.asHit(nowMs), nowMs, sink);
     const onlyIfCached = ask?.control.has('only-if-cached') === true;
     // RFC 5861 §3, unless the client wants it fresher than that.
@@ -62,11 +63,12 @@ export class Reader {
     return this.#fetch(call, rules, ask, entry.fresh(nowMs) ? 'request' : 'stale', entry, sink);
   }
 
-  /** Of what everybody may be given and what this caller may, the newer. */
-  #find(call: UpstreamCall, rules: CacheRules): Entry | undefined {
+  /** What everybody may be given while that is fresh; else, of that and what this caller may, the newer. */
+  #find(call: UpstreamCall, rules: CacheRules, nowMs: number): Entry | undefined {
     const { shelf } = this;
     const { path, headers } = call;
     const common = rules.scope === 'subject' ? undefined : shelf.find(path, everybody(call), headers);
+    if (common?.fresh(nowMs)) return common;
     const own = shelf.find(path, ownPartition(this.upstream, call, rules), headers);
     if (!common || !own) return common ?? own;
     return own.terms.bornMs > common.terms.bornMs ? own : common;
