@@ -108,9 +108,7 @@ const purgeSchema = z
   .refine(({ upstream, url, tag }) => upstream ?? url ?? tag, { error: 'say what: url, tag or upstream' });
 
 /** POST /admin/cache/purge */
-export function purgeRequest(
-  request: Request,
-): Parsed<{ readonly what: Invalidation; readonly operator: Operator }> {
+export function purgeRequest(request: Request): Parsed<{ readonly what: Invalidation; readonly operator: Operator }> {
   const parsed = parse(purgeSchema, request.body ?? {});
   if (!parsed.ok) return parsed;
   const { upstream, url, tag } = parsed.value;

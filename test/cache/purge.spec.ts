@@ -49,8 +49,7 @@ async function isStored(path: string, at = ask): Promise<boolean> {
 async function store(paths: readonly string[], headers: Record<string, string> = {}): Promise<void> {
   for (const path of paths) {
     service.answer(path, { headers: { ...fresh, ...headers } });
-    for (const at of [ask, askOther])
-      await expect.poll(async () => (await at(path), isStored(path, at))).toBe(true);
+    for (const at of [ask, askOther]) await expect.poll(async () => (await at(path), isStored(path, at))).toBe(true);
   }
 }
 

@@ -23,7 +23,7 @@ routes:
   - path: /v1/orders/:id
     upstream: ordes
     rewrite: /x/:nope
-    cache: {}
+    transform: x
 cors: { origins: ["*"], credentials: true }
 tiers: {}
 listen: {}
@@ -39,7 +39,7 @@ listen: {}
       '9:5 upstreams.orders.breaker',
       '12:15 routes[0].upstream',
       '13:14 routes[0].rewrite',
-      '14:5 routes[0].cache',
+      '14:5 routes[0].transform',
       '15:38 cors.credentials',
       '16:1 tiers',
       '17:1 listen',
@@ -161,8 +161,7 @@ describe('a key', () => {
   it.each([
     'tiers: {}',
     'limits: {}',
-    'cache: { redis: false }',
-    ...['split', 'cost', 'limits', 'cache', 'transform', 'operation', 'version', 'deprecated', 'mirror'].map(
+    ...['split', 'cost', 'limits', 'transform', 'operation', 'version', 'deprecated', 'mirror'].map(
       (key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`,
     ),
   ])('of the contract that is not built yet is refused, not ignored: %s', (text) => {
