@@ -23,7 +23,7 @@ routes:
   - path: /v1/orders/:id
     upstream: ordes
     rewrite: /x/:nope
-    transform: x
+    mirror: x
 cors: { origins: ["*"], credentials: true }
 tiers: {}
 listen: {}
@@ -39,7 +39,7 @@ listen: {}
       '9:5 upstreams.orders.breaker',
       '12:15 routes[0].upstream',
       '13:14 routes[0].rewrite',
-      '14:16 routes[0].transform',
+      '14:16 routes[0].mirror',
       '15:38 cors.credentials',
       '16:1 tiers',
       '17:1 listen',
