@@ -6,6 +6,8 @@ import { admitConnection } from '#policies/auth/connection-init.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { MemoryStore } from '#upstreams/cache/memory-store.ts';
+import { observeCache } from '#upstreams/cache/outcomes.ts';
+import { shareInvalidations } from '#upstreams/cache/shared-invalidation.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -50,6 +52,8 @@ export class Instance {
   readonly readiness = new Readiness();
   /** What operators see of this process and hold in it. */
   readonly operations: ProcessControl;
+  /** What upstreams have answered. */
+  readonly cache: MemoryStore;
   readonly #load: LoadShedder;
   readonly #surroundings: AssemblySurroundings;
   /** Who spends what on which upstream. */
@@ -58,7 +62,6 @@ export class Instance {
   readonly uses: Uses;
   /** What instances share. */
   readonly store: RedisStore | undefined;
-  readonly #cache: MemoryStore;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
   readonly #running = new RunningUpstreams();
@@ -67,6 +70,7 @@ export class Instance {
   #started = false;
   #drainingSinceMs: number | undefined;
   #unwatch = () => {};
+  #unshare = () => {};
 
   /**
    * Builds everything and connects nothing.
@@ -86,7 +90,7 @@ export class Instance {
     this.#load = new LoadShedder(config.listen, meter);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
-    this.#cache = new MemoryStore(config.cache);
+    this.cache = new MemoryStore(config.cache);
     this.uses = new Uses(systemClock, this.store, log);
     this.#surroundings = {
       clock: systemClock,
@@ -96,7 +100,7 @@ export class Instance {
       debug,
       load: this.#load,
       store: this.store,
-      cache: this.#cache,
+      cache: this.cache,
       workers: worker?.count ?? 1,
       used: (what, consumer) => this.uses.count(what, consumer),
       spent: (context, upstream, price) => this.spend.count(context, upstream, price),
@@ -104,6 +108,7 @@ export class Instance {
     };
     this.#assembly = assemble(project, this.#surroundings);
     const { execution } = this.#assembly;
+    observeCache(meter, this.cache);
     observeUpstreams(meter, () => this.#assembly.called());
     this.#graphql =
       execution &&
@@ -175,7 +180,7 @@ export class Instance {
     next.takeOver();
     former.contracts.stop();
     this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
-    this.#cache.configure(project.loaded.config.cache);
+    this.cache.configure(project.loaded.config.cache);
     this.#project = project;
     this.#assembly = next;
     this.operations.settle();
@@ -219,6 +224,7 @@ export class Instance {
 
   #begin(): void {
     this.#started = true;
+    if (this.store) this.#unshare = shareInvalidations(this.cache, this.store);
     this.store?.start();
     this.spend.start();
     this.uses.start();
@@ -253,6 +259,7 @@ export class Instance {
     this.#assembly.contracts.stop();
     await this.spend.stop();
     await this.uses.stop();
+    this.#unshare();
     this.store?.stop();
   }
 }

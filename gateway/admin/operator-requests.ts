@@ -3,6 +3,7 @@ import type { Request } from 'express';
 import { z } from 'zod';
 import { formatDuration } from '#core/duration.ts';
 import { duration, network } from '#upstreams/fields.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import {
   actionsOf,
   defaultOverrideMs,
@@ -100,6 +101,26 @@ export function removeCommand(request: Request, id?: string): Parsed<OperatorCom
     ...(action && { action }),
   };
   return { ok: true, value: { type: 'remove', which, operator: operatorOf(request, parsed.value) } };
+}
+
+const purgeSchema = z
+  .strictObject({ upstream: line(63).optional(), url: line(8_192).optional(), tag: line(256).optional(), by, reason })
+  .refine(({ upstream, url, tag }) => upstream ?? url ?? tag, { error: 'say what: url, tag or upstream' });
+
+/** POST /admin/cache/purge */
+export function purgeRequest(request: Request): Parsed<{ readonly what: Invalidation; readonly operator: Operator }> {
+  const parsed = parse(purgeSchema, request.body ?? {});
+  if (!parsed.ok) return parsed;
+  const { upstream, url, tag } = parsed.value;
+  const path = url === undefined ? undefined : URL.parse(url, 'http://upstream.invalid')?.pathname;
+  if (url !== undefined && path === undefined) return { ok: false, errors: ['url: write a path such as /orders/7'] };
+  const what: Invalidation = {
+    ...(upstream !== undefined && { upstream }),
+    ...(path !== undefined && { paths: [path] }),
+    ...(tag !== undefined && { tags: [tag] }),
+    ...(path === undefined && tag === undefined && { all: true }),
+  };
+  return { ok: true, value: { what, operator: operatorOf(request, parsed.value) } };
 }
 
 /** Of a request that may say who asks: POST /admin/reload, for one. */

@@ -11,7 +11,7 @@ import { listenAt } from '#gateway/http/listen-at.ts';
 import type { AuditLog } from '#gateway/telemetry/audit-log.ts';
 import type { AdminSettings } from '#gateway/http/settings.ts';
 import { authorize, guardOrigin } from './guard.ts';
-import { operatorFrom, removeCommand, setCommand } from './operator-requests.ts';
+import { operatorFrom, purgeRequest, removeCommand, setCommand } from './operator-requests.ts';
 import type { Parsed } from './parsed.ts';
 import { spendQuestion } from './spend-question.ts';
 import { usesOf } from '#gateway/uses/question.ts';
@@ -169,6 +169,14 @@ export class AdminServer {
           tell(response, await this.#apply(command)),
         ),
     });
+    serve(app, '/admin/cache/purge', {
+      POST: (request, response) =>
+        withParsed(purgeRequest(request), response, async ({ what, operator }) => {
+          const purged = await control.purge(what);
+          this.#audit.warn({ happened: 'cache purged', ...what, purged, ...operator }, 'operator');
+          response.json({ purged });
+        }),
+    });
     for (const action of ['reload', 'rollback'] as const) {
       serve(app, `/admin/${action}`, {
         POST: (request, response) =>
@@ -199,6 +207,7 @@ const paths = [
   'GET, POST /admin/keys',
   'GET, DELETE /admin/keys/ID',
   'POST /admin/keys/ID/rotate',
+  'POST /admin/cache/purge',
   'POST /admin/reload',
   'POST /admin/rollback',
 ] as const;

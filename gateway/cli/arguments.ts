@@ -47,6 +47,8 @@ export const usage = `Usage: weir COMMAND [options]
   weir keys rotate ID      issue its successor; both are good for --overlap 24h
   weir keys revoke ID      end a key, everywhere at once
   weir keys usage ID       how often it was used, and when last; all take --by
+  weir cache purge --tag TAG|--url PATH|--upstream NAME
+                           take stored answers out of the cache, in every process; --by, --reason
   weir reload              let the running gateway load its file again; on a problem nothing changes, exit 1
   weir rollback            restore the last good file, and let it take over; both take --by, --reason
 
@@ -77,6 +79,9 @@ const options = {
   minutes: { type: 'string' },
   split: { type: 'string' },
   top: { type: 'string' },
+  tag: { type: 'string' },
+  url: { type: 'string' },
+  upstream: { type: 'string' },
   for: { type: 'string' },
   by: { type: 'string' },
   reason: { type: 'string' },
@@ -102,6 +107,7 @@ const own = {
   spend: ['json', 'minutes', 'split', 'top'],
   debug: ['for', 'by', 'reason'],
   keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
+  cache: ['tag', 'url', 'upstream', 'by', 'reason'],
   reload: ['by', 'reason'],
   rollback: ['by', 'reason'],
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;
@@ -115,6 +121,7 @@ const operandsOf: Readonly<Partial<Record<CommandName, number>>> = {
   debug: 2,
   keys: 2,
   explain: 1,
+  cache: 1,
 };
 
 const common: ReadonlySet<string> = new Set(['config', 'modules', 'help', 'version']);
@@ -147,6 +154,9 @@ export interface Arguments {
   readonly minutes: string | undefined;
   readonly split: string | undefined;
   readonly top: string | undefined;
+  readonly tag: string | undefined;
+  readonly url: string | undefined;
+  readonly upstream: string | undefined;
   readonly for: string | undefined;
   readonly by: string | undefined;
   readonly reason: string | undefined;
@@ -194,7 +204,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     throw new UsageError('--budget is of operations: name their folder by --operations');
   if (writeBudget && budget === undefined) throw new UsageError('--write-budget needs --budget, the file to write');
   const priced = { operations, budget, writeBudget, variables };
-  const key = { consumer, name, scopes, methods, allowIps, expiresIn, overlap };
+  const { tag, url, upstream } = values;
+  const key = { consumer, name, scopes, methods, allowIps, expiresIn, overlap, tag, url, upstream };
   return { command, operands, config, modules, ...shown, ...priced, ...key, help, version };
 }
 

@@ -18,6 +18,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   types: async () => (await import('./types.ts')).types,
   alerts: async () => (await import('./alerts.ts')).printAlerts,
   status: async () => (await import('./status.ts')).status,
+  cache: async () => (await import('./cache.ts')).cache,
   upstream: async () => (await import('./upstream.ts')).upstream,
   endpoint: async () => (await import('./endpoint.ts')).endpoint,
   block: async () => (await import('./block.ts')).block,

@@ -4,6 +4,7 @@ import type { ReadinessReport } from './readiness.ts';
 import type { ConfigurationStatus, ReloadReport } from './reload.ts';
 import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
 import type { UseReport } from '#gateway/uses/uses.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface Control {
   configuration(): Promise<ConfigurationStatus>;
   /** Loads the file again. Never rejects for what is wrong with the file; the report says it. */
   reload(): Promise<ReloadReport>;
+  /** Takes what is stored out of the cache, in every process. @returns how many answers that were */
+  purge(what: Invalidation): Promise<number>;
   /** Restores the last good file, and lets it take over. */
   rollback(): Promise<ReloadReport>;
 }

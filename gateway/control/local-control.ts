@@ -1,5 +1,7 @@
 import type { Clock } from '#core/clock.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
+import type { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Control } from './control.ts';
 import { gatewayStatus, upstreamStatuses, type GatewayStatus } from './gateway-status.ts';
@@ -20,6 +22,7 @@ export interface Controlled extends Reloadable {
   readonly operations: ProcessControl;
   readonly spend: Spend;
   readonly uses: Uses;
+  readonly cache: MemoryStore;
   readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream> };
 }
 
@@ -83,6 +86,10 @@ export class LocalControl implements Control {
 
   reload(): Promise<ReloadReport> {
     return Promise.resolve(this.#reloads.reload());
+  }
+
+  purge(what: Invalidation): Promise<number> {
+    return Promise.resolve(this.#instance.cache.invalidate(what));
   }
 
   rollback(): Promise<ReloadReport> {

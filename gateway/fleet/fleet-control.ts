@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import type { Control } from '#gateway/control/control.ts';
 import { observeGateway } from '#gateway/control/gateway-metrics.ts';
 import {
@@ -120,6 +121,13 @@ export class FleetControl implements Control {
 
   reload(): Promise<ReloadReport> {
     return this.#reloads.reload();
+  }
+
+  async purge(what: Invalidation): Promise<number> {
+    const counts = await Promise.all(
+      this.#present().map((worker) => worker.order('purge', what, 1_000).catch(() => 0)),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   rollback(): Promise<ReloadReport> {

@@ -12,6 +12,7 @@ import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import { Acceptor } from './acceptor.ts';
 import { FleetControl } from './fleet-control.ts';
 import { FleetMetrics } from './fleet-metrics.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import { HealthRelay } from './health-relay.ts';
 import { Primary } from './primary.ts';
 import type { BuildOrder } from './protocol.ts';
@@ -74,6 +75,7 @@ export class Fleet implements Startable, Reloadable {
         acceptor: this.#acceptor,
         order: () => this.#order(index),
         settle: (worker) => this.#settle(worker),
+        written: (by, news) => this.#tellOthers(by, news),
         gone: (worker) => this.#metrics.gone(worker),
       });
     });
@@ -169,6 +171,14 @@ export class Fleet implements Startable, Reloadable {
         this.#tellHealth();
       },
     };
+  }
+
+  /** Each worker has a store of its own. */
+  #tellOthers(by: RemoteWorker, news: readonly Invalidation[]): void {
+    for (const worker of this.#slots.flatMap((slot) => slot.workers)) {
+      // One that is still being built has stored nothing.
+      if (worker !== by && worker.state !== 'building' && worker.state !== 'gone') worker.news.announce(news);
+    }
   }
 
   #present(): RemoteWorker[] {

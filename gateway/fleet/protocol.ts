@@ -1,3 +1,4 @@
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import type { Unhealthy } from '#upstreams/health-verdicts.ts';
 import type { FixedParts } from '#gateway/control/fixed-parts.ts';
 import type { ProcessSnapshot } from '#gateway/control/gateway-status.ts';
@@ -36,6 +37,10 @@ export type WorkerCalls = {
   uses(nothing: undefined): readonly Use[];
   apply(command: OperatorCommand): CommandReport;
   health(unhealthy: Unhealthy): void;
+  /** What others have written. */
+  written(news: readonly Invalidation[]): void;
+  /** Takes out of the cache. @returns how many answers that were */
+  purge(what: Invalidation): number;
   /** Builds another configuration beside the one that serves. @returns as `build` */
   prepare(next: NextConfiguration): Promise<string | undefined>;
   commit(nothing: undefined): Promise<void>;
@@ -49,4 +54,6 @@ export type WorkerCalls = {
 export type PrimaryCalls = {
   /** Somebody has sent the worker a SIGTERM: it goes on until the primary tells it to stop. */
   leaving(nothing: undefined): void;
+  /** What was written through it, so that what others store of that is no longer so. */
+  written(news: readonly Invalidation[]): void;
 };

@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { Announcer, type Invalidation } from '#upstreams/cache/invalidation.ts';
 import type { MeterSnapshot } from '#gateway/telemetry/meter.ts';
 import type { Taker } from './acceptor.ts';
 import { Channel, NoAnswer } from './channel.ts';
@@ -43,21 +44,31 @@ export class RemoteWorker implements Taker {
   measured: MeterSnapshot | undefined;
   readonly #child: ChildProcess;
   readonly #handovers: Handovers;
+  /** Tells it what was written through others. */
+  readonly news: Announcer;
   readonly #channel: Channel<PrimaryCalls, WorkerCalls>;
   readonly #pings: NodeJS.Timeout;
   /** Pings in a row that wait for their answer. */
   #missed = 0;
   #silent = false;
 
-  /** Starts the process. @param leaving called when somebody has told it to go */
-  constructor(index: number, leaving: () => void) {
+  /**
+   * Starts the process.
+   * @param leaving called when somebody has told it to go
+   * @param written called with what was written through it
+   */
+  constructor(index: number, leaving: () => void, written: (news: readonly Invalidation[]) => void) {
     const startedMs = performance.now();
     this.index = index;
     const child = fork(program, [], { serialization: 'advanced' });
     this.#child = child;
     this.#handovers = new Handovers(child);
     this.pid = child.pid ?? 0;
-    this.#channel = new Channel<PrimaryCalls, WorkerCalls>(child, { leaving });
+    this.#channel = new Channel<PrimaryCalls, WorkerCalls>(child, { leaving, written });
+    this.news = new Announcer(
+      (news) => this.order('written', news),
+      () => this.state === 'gone',
+    );
     this.#pings = setInterval(() => this.#ping(), pingEveryMs);
     this.ended = new Promise((resolve) => {
       const end = (code: number | null, signal: string | null) => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '#core/log.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import type { Counter } from '#core/meter.ts';
 import { ProblemsError } from '#gateway/problems.ts';
 import type { Acceptor } from './acceptor.ts';
@@ -27,6 +28,8 @@ export interface SlotOptions {
   readonly order: (index: number) => BuildOrder;
   /** Tells a worker that is built what has happened meanwhile. */
   readonly settle: (worker: RemoteWorker) => Promise<void>;
+  /** Something was written through a worker, which the others are to hear of. */
+  readonly written: (by: RemoteWorker, news: readonly Invalidation[]) => void;
   /** A worker is gone for good. */
   readonly gone: (worker: RemoteWorker) => void;
 }
@@ -81,7 +84,11 @@ export class Slot {
 
   async #launch(): Promise<void> {
     const { index, order, settle, acceptor } = this.#options;
-    const worker = new RemoteWorker(index, () => void this.#replace(worker));
+    const worker = new RemoteWorker(
+      index,
+      () => void this.#replace(worker),
+      (news) => this.#options.written(worker, news),
+    );
     this.#running.add(worker);
     const ended = worker.ended.then((ending) => this.#ended(worker, ending));
     try {

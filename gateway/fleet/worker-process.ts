@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { Announcer } from '#upstreams/cache/invalidation.ts';
 import { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { ModuleError } from '#resolvers/module-error.ts';
 import { ConfigError } from '#gateway/config/problem.ts';
@@ -43,6 +44,8 @@ export class WorkerProcess {
       uses: () => built().instance.uses.own(),
       apply: (command) => built().instance.operations.apply(command),
       health: (unhealthy) => built().verdicts.tell(unhealthy),
+      written: (news) => news.forEach((one) => built().instance.cache.apply(one)),
+      purge: (what) => built().instance.cache.invalidate(what),
       prepare: (next) => this.#prepare(next),
       commit: () => this.#commit(),
       discard: () => this.#discard(),
@@ -77,6 +80,8 @@ export class WorkerProcess {
       const { project } = withFixedParts(await joinProject(running), fixed);
       const verdicts = new HealthVerdicts();
       const instance = new Instance(shareOf(project, count), { worker: { index, count, verdicts } });
+      const announcer = new Announcer((news) => this.#primary.ask('written', news, undefined));
+      instance.cache.onWritten((news) => announcer.announce([news]));
       this.#project = project;
       this.#built = { instance, count, fixed, verdicts };
       return differs(project, running.loaded.hash);

@@ -53,7 +53,7 @@ describe('the JSON Schema for editors', () => {
     'upstreams: { a: { endpoints: http://a } }',
     `${upstream}\nroutes: [{ upstream: a }]`,
     `${upstream}\nroutes: [{ path: /a, upstream: a, methods: [get] }]`,
-    `${upstream}\nroutes: [{ path: /a, upstream: a, cache: { ttl: 30s } }]`,
+    `${upstream}\nroutes: [{ path: /a, upstream: a, mirror: x }]`,
     `${upstream}\nroutes: [{ path: /a, upstream: a, match: { query: { beta: 1 } } }]`,
     `${upstream}\nroutes: [{ path: /a, upstream: a, fallback: { status: 100 } }]`,
     'telemetry: { propagation: [w3c] }',

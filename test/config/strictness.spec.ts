@@ -23,7 +23,7 @@ routes:
   - path: /v1/orders/:id
     upstream: ordes
     rewrite: /x/:nope
-    cache: {}
+    mirror: x
 cors: { origins: ["*"], credentials: true }
 tiers: {}
 listen: {}
@@ -39,7 +39,7 @@ listen: {}
       '9:5 upstreams.orders.breaker',
       '12:15 routes[0].upstream',
       '13:14 routes[0].rewrite',
-      '14:5 routes[0].cache',
+      '14:16 routes[0].mirror',
       '15:38 cors.credentials',
       '16:1 tiers',
       '17:1 listen',
@@ -161,7 +161,6 @@ describe('a key', () => {
   it.each([
     'tiers: {}',
     'limits: {}',
-    'cache: { redis: false }',
     ...['cost', 'limits', 'operation', 'mirror'].map(
       (key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`,
     ),

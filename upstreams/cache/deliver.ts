@@ -6,6 +6,7 @@ import type { Entry } from './entry.ts';
 /**
  * Answers a request from an entry: whole, its head alone, a range of it, or a 304, as was asked (RFC 9111 §4.3.2, §4.4).
  * @param headers the entry's fields, with `Age` and `Cache-Status`
+ * @returns bytes of content
  */
 export function deliver(
   entry: Entry,
@@ -14,13 +15,13 @@ export function deliver(
   ask: Ask | undefined,
   nowMs: number,
   sink: ResponseSink,
-): void {
+): number {
   const { status, body } = entry;
   if (ask && status === 200) {
     if (isUnchanged(entry, ask, nowMs)) {
       sink.onHead(304, unchanged(headers));
       sink.onEnd(undefined);
-      return;
+      return 0;
     }
     if (ask.range !== undefined && method === 'GET' && rangeHolds(entry, ask.ifRange)) {
       const range = byteRange(ask.range, body.length);
@@ -35,13 +36,15 @@ export function deliver(
         });
         sink.onData(content);
         sink.onEnd(undefined);
-        return;
+        return content.length;
       }
     }
   }
   sink.onHead(status, headers);
-  if (method !== 'HEAD' && body.length > 0) sink.onData(body);
+  const bytes = method === 'HEAD' ? 0 : body.length;
+  if (bytes > 0) sink.onData(body);
   sink.onEnd(undefined);
+  return bytes;
 }
 
 /** RFC 9110 §15.4.5: what describes the content stays out, since there is none. */
@@ -55,7 +58,8 @@ export function unchanged(headers: Headers): Headers {
 }
 
 /** RFC 9110 §15.5.17. */
-function refuseRange({ date, 'cache-status': status }: Headers, length: number, sink: ResponseSink): void {
+function refuseRange({ date, 'cache-status': status }: Headers, length: number, sink: ResponseSink): number {
   sink.onHead(416, { date, 'cache-status': status, 'content-range': `bytes */${length}`, 'content-length': '0' });
   sink.onEnd(undefined);
+  return 0;
 }

@@ -6,6 +6,7 @@ import { isUnchanged, type Ask } from './ask.ts';
 import { deliver, unchanged } from './deliver.ts';
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
+import type { Outcome, Outcomes } from './outcomes.ts';
 import type { CacheRules } from './settings.ts';
 import { storing, type Storing } from './storing.ts';
 import { tagsOf } from './tags.ts';
@@ -15,6 +16,7 @@ export interface Desk {
   readonly upstream: Upstream;
   readonly shelf: Shelf;
   readonly next: Send;
+  readonly outcomes: Outcomes;
   /** Statuses that a stored answer may stand in for. */
   readonly failing: ReadonlySet<number>;
 }
@@ -60,6 +62,7 @@ export class Fetch implements ResponseSink, CallHandle {
   #handle: CallHandle = endedHandle;
   /** The writes that were known when it went out. */
   readonly #moment: number;
+  #attempts = 0;
   #askedMs = 0;
   #validating = false;
   /** The caller has its answer, from the store; what still comes is not for it. */
@@ -106,8 +109,10 @@ export class Fetch implements ResponseSink, CallHandle {
 
   #send(): void {
     this.#askedMs = this.#now();
+    const attempt = ++this.#attempts;
     const handle = this.#desk.next(this.#call, this);
-    this.#handle = handle;
+    // It may have been answered, and sent again, before this returns.
+    if (attempt === this.#attempts) this.#handle = handle;
   }
 
   #now(): number {
@@ -127,11 +132,12 @@ export class Fetch implements ResponseSink, CallHandle {
       return;
     }
     if (this.#desk.failing.has(status) && this.#standsIn(nowMs)) {
-      this.#serve(`fwd=${why}; fwd-status=${status}; detail="stale-if-error"`, nowMs);
+      this.#serve('stale', `fwd=${why}; fwd-status=${status}; detail="stale-if-error"`, nowMs);
       return;
     }
     this.#status = status;
     this.#begun = true;
+    this.#desk.outcomes.count(this.#call, this.#call.collapsed ? 'collapsed' : 'miss');
     this.#prepareToStore(status, headers, nowMs);
     const stored = this.#terms ? '; stored' : '';
     const collapsed = this.#call.collapsed ? '; collapsed' : '';
@@ -202,7 +208,7 @@ export class Fetch implements ResponseSink, CallHandle {
       shelf.remove(entry);
       if (terms) this.#update(entry, terms.headers, terms);
     }
-    this.#serve(`fwd=${why}; fwd-status=304${stays ? '; stored' : ''}`, nowMs);
+    this.#serve('revalidated', `fwd=${why}; fwd-status=304${stays ? '; stored' : ''}`, nowMs);
   }
 
   /** RFC 5861 §4: the response allows it, the configuration, or the client. */
@@ -214,11 +220,13 @@ export class Fetch implements ResponseSink, CallHandle {
     return seconds !== undefined && entry.ageMs(nowMs) < entry.terms.lifetimeMs + seconds * 1000;
   }
 
-  #serve(status: string, nowMs: number): void {
+  #serve(outcome: Outcome, status: string, nowMs: number): void {
     this.#served = true;
     const entry = this.#errand.entry!;
     this.#desk.shelf.touch(entry);
-    deliver(entry, entry.stamped(nowMs, status), this.#call.method, this.#errand.ask, nowMs, this.#sink);
+    const headers = entry.stamped(nowMs, status);
+    const bytes = deliver(entry, headers, this.#call.method, this.#errand.ask, nowMs, this.#sink);
+    this.#desk.outcomes.count(this.#call, outcome, bytes);
   }
 
   onData(chunk: Buffer): void {
@@ -276,10 +284,11 @@ export class Fetch implements ResponseSink, CallHandle {
     if (error.fault === 'upstream' && this.#patient(error)) {
       const nowMs = this.#now();
       if (this.#standsIn(nowMs)) {
-        this.#serve(`fwd=${this.#errand.why}; detail="stale-if-error"`, nowMs);
+        this.#serve('stale', `fwd=${this.#errand.why}; detail="stale-if-error"`, nowMs);
         return;
       }
     }
+    if (!this.#begun) this.#desk.outcomes.count(this.#call, 'miss');
     this.#sink.onError(error);
   }
 

@@ -1,12 +1,14 @@
 import type { Headers } from '#core/headers.ts';
+import { hashOf } from '#upstreams/balancing/hash.ts';
 import type { Entry } from './entry.ts';
+import type { Invalidation } from './invalidation.ts';
 import type { CacheSettings } from './settings.ts';
 
 /** Answers of one URI for one audience that differ by `Vary`; of more, the oldest go. */
 const maxVariants = 32;
 
-/** Writes that are remembered, so that a read which began before them does not bring back what they have changed. */
-const maxWrites = 8_192;
+/** Places in which writes are remembered by the hash of their path; two paths in one place count as one. A power of 2. */
+const writePlaces = 8_192;
 
 /** Who may be given an answer, as part of its key: everybody, or those whom the upstream knows by this. */
 export type Partition = string;
@@ -34,10 +36,10 @@ export class Shelf {
   /** The same by path, since a write to a path changes what is read there with any query. */
   readonly #byPath = new Map<string, Set<string>>();
   readonly #byTag = new Map<string, Set<Entry>>();
-  /** When the paths that were written last were written, in the order of that. */
-  readonly #writes = new Map<string, number>();
+  /** When paths were written last, so that a read which began before that does not bring back what was before. */
+  readonly #writes = new Float64Array(writePlaces);
   #clock = 0;
-  /** Of writes that are forgotten, the last. */
+  /** When everything was written last. */
   #horizon = 0;
 
   constructor(store: MemoryStore) {
@@ -120,14 +122,14 @@ export class Shelf {
     if (!entry.gone) this.#store.resize(entry.bytes - before);
   }
 
-  /** What was written last before now, to be compared with {@link writtenSince}. */
+  /** Now, in writes; to be compared with {@link lastWrite}. */
   get moment(): number {
     return this.#clock;
   }
 
-  /** When this path was last written, as far as is known. */
+  /** When this path was last written, or one that shares its place. */
   lastWrite(target: string): number {
-    return this.#writes.size === 0 ? this.#horizon : Math.max(this.#horizon, this.#writes.get(pathOf(target)) ?? 0);
+    return Math.max(this.#horizon, this.#writes[placeOf(pathOf(target))]!);
   }
 
   /** The path has been written: whatever was read there before, with whatever query and by whomever, is no longer so. */
@@ -163,7 +165,6 @@ export class Shelf {
   /** Everything. */
   clear(): number {
     this.#horizon = ++this.#clock;
-    this.#writes.clear();
     let count = 0;
     for (const resource of [...this.#byTarget.values()])
       for (const entries of [...resource.partitions.values()])
@@ -175,13 +176,12 @@ export class Shelf {
   }
 
   #note(path: string): void {
-    this.#writes.delete(path);
-    this.#writes.set(path, ++this.#clock);
-    if (this.#writes.size <= maxWrites) return;
-    const [oldest, at] = this.#writes.entries().next().value!;
-    this.#writes.delete(oldest);
-    this.#horizon = at;
+    this.#writes[placeOf(path)] = ++this.#clock;
   }
+}
+
+function placeOf(path: string): number {
+  return hashOf(path) & (writePlaces - 1);
 }
 
 export function pathOf(target: string): string {
@@ -196,11 +196,13 @@ export function pathOf(target: string): string {
 export class MemoryStore {
   readonly #shelves = new Map<string, Shelf>();
   readonly #homes = new WeakMap<Entry, Shelf>();
+  readonly #listeners = new Set<(news: Invalidation) => void>();
   #settings: CacheSettings;
   #newest: Entry | undefined;
   #oldest: Entry | undefined;
   #bytes = 0;
   #entries = 0;
+  #evictions = 0;
 
   constructor(settings: CacheSettings) {
     this.#settings = settings;
@@ -212,6 +214,11 @@ export class MemoryStore {
 
   get entries(): number {
     return this.#entries;
+  }
+
+  /** Entries that made room for others. */
+  get evictions(): number {
+    return this.#evictions;
   }
 
   get maxEntryBytes(): number {
@@ -230,8 +237,29 @@ export class MemoryStore {
     return shelf;
   }
 
-  get shelves(): ReadonlyMap<string, Shelf> {
-    return this.#shelves;
+  /** Calls `listener` with each invalidation that this process has come to by itself. @returns ends that */
+  onWritten(listener: (news: Invalidation) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** What this process has seen to be no longer so; the others are told. @returns entries that are gone */
+  invalidate(news: Invalidation): number {
+    for (const listener of this.#listeners) listener(news);
+    return this.apply(news);
+  }
+
+  /** The same for what another process has seen. */
+  apply({ upstream, paths = [], tags = [], all }: Invalidation): number {
+    let count = 0;
+    const shelves = upstream === undefined ? this.#shelves.values() : [this.#shelves.get(upstream)];
+    for (const shelf of shelves) {
+      if (!shelf) continue;
+      if (all) count += shelf.clear();
+      for (const path of paths) count += shelf.invalidatePath(path);
+      for (const tag of tags) count += shelf.invalidateTag(tag);
+    }
+    return count;
   }
 
   add(entry: Entry, home: Shelf): void {
@@ -260,7 +288,10 @@ export class MemoryStore {
   }
 
   #makeRoom(): void {
-    while (this.#bytes > this.#settings.memory && this.#oldest) this.#homes.get(this.#oldest)!.remove(this.#oldest);
+    while (this.#bytes > this.#settings.memory && this.#oldest) {
+      this.#evictions++;
+      this.#homes.get(this.#oldest)!.remove(this.#oldest);
+    }
   }
 
   #link(entry: Entry): void {

@@ -16,6 +16,7 @@ import { deliver } from './deliver.ts';
 import type { Entry } from './entry.ts';
 import { Fetch, noteStatus } from './fetch.ts';
 import type { Shelf } from './memory-store.ts';
+import { Outcomes } from './outcomes.ts';
 import type { CacheRules } from './settings.ts';
 
 /** Reads of one upstream: each is answered from the store where that is allowed, and else fetched. */
@@ -23,6 +24,7 @@ export class Reader {
   readonly upstream: Upstream;
   readonly shelf: Shelf;
   readonly next: Send;
+  readonly outcomes: Outcomes;
   /** Statuses that a stored answer may stand in for: those of RFC 5861 §4, and those that count as failures. */
   readonly failing: ReadonlySet<number>;
 
@@ -30,6 +32,7 @@ export class Reader {
     this.upstream = upstream;
     this.shelf = shelf;
     this.next = next;
+    this.outcomes = new Outcomes(upstream);
     this.failing = new Set([500, 502, 503, 504, ...upstream.settings.breaker.on]);
   }
 
@@ -37,14 +40,16 @@ export class Reader {
     const ask = askOf(call.headers);
     if (ask && (ask.beyond || ask.control.has('no-store'))) {
       noteStatus(call, 'fwd=bypass');
+      this.outcomes.count(call, 'bypass');
       return this.next(call, sink);
     }
-    const entry = this.shelf.knows(call.path) ? this.#find(call, rules) : undefined;
+    const nowMs = this.upstream.surroundings.clock.epochMs();
+    const known = this.shelf.knows(call.path);
+    const entry = known ? this.#find(call, rules, nowMs) : undefined;
     if (!entry) {
       if (ask?.control.has('only-if-cached')) return refuse(call, sink);
-      return this.#fetch(call, rules, ask, this.shelf.knows(call.path) ? 'vary-miss' : 'uri-miss', undefined, sink);
+      return this.#fetch(call, rules, ask, known ? 'vary-miss' : 'uri-miss', undefined, sink);
     }
-    const nowMs = this.upstream.surroundings.clock.epochMs();
     if (satisfies(entry, ask, nowMs)) return this.#hit(entry, call, ask, entry.asHit(nowMs), nowMs, sink);
     const onlyIfCached = ask?.control.has('only-if-cached') === true;
     // RFC 5861 §3, unless the client wants it fresher than that.
@@ -58,11 +63,12 @@ export class Reader {
     return this.#fetch(call, rules, ask, entry.fresh(nowMs) ? 'request' : 'stale', entry, sink);
   }
 
-  /** Of what everybody may be given and what this caller may, the newer. */
-  #find(call: UpstreamCall, rules: CacheRules): Entry | undefined {
+  /** What everybody may be given while that is fresh; else, of that and what this caller may, the newer. */
+  #find(call: UpstreamCall, rules: CacheRules, nowMs: number): Entry | undefined {
     const { shelf } = this;
     const { path, headers } = call;
     const common = rules.scope === 'subject' ? undefined : shelf.find(path, everybody(call), headers);
+    if (common?.fresh(nowMs)) return common;
     const own = shelf.find(path, ownPartition(this.upstream, call, rules), headers);
     if (!common || !own) return common ?? own;
     return own.terms.bornMs > common.terms.bornMs ? own : common;
@@ -78,7 +84,8 @@ export class Reader {
   ): CallHandle {
     call.context.calls.cached++;
     this.shelf.touch(entry);
-    deliver(entry, headers, call.method, ask, nowMs, sink);
+    const bytes = deliver(entry, headers, call.method, ask, nowMs, sink);
+    this.outcomes.count(call, entry.fresh(nowMs) ? 'hit' : 'stale', bytes);
     return endedHandle;
   }
 

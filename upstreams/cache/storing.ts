@@ -102,7 +102,7 @@ export function storing(answered: Answered, rules: CacheRules): Storing | undefi
   )
     return undefined;
   return {
-    shared: !answered.identified || rules.scope === 'shared' || (rules.scope === undefined && allowsSharing(control)),
+    shared: rules.scope === 'shared' || (rules.scope === undefined && (!answered.identified || allowsSharing(control))),
     bornMs: nowMs - initialAgeMs(answered),
     lifetimeMs,
     ...windows,

@@ -3,7 +3,7 @@ import { firstValue, type Headers } from '#core/headers.ts';
 import { Relay, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
 import { wasNeverSent } from '#upstreams/exchange/failure.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
-import { pathOf, type Shelf } from './memory-store.ts';
+import { pathOf, type MemoryStore } from './memory-store.ts';
 import { groupsOf } from './tags.ts';
 
 /**
@@ -12,14 +12,14 @@ import { groupsOf } from './tags.ts';
  * configuration gives it, and the groups that the answer names (RFC 9875 §3). Any query counts as the same place: `PATCH /orders/7` is seen by `GET /orders?userId=3`.
  */
 export class Write extends Relay {
-  readonly #shelf: Shelf;
+  readonly #store: MemoryStore;
   readonly #upstream: Upstream;
   readonly #call: UpstreamCall;
   readonly #tags: readonly string[];
 
-  constructor(shelf: Shelf, upstream: Upstream, call: UpstreamCall, tags: readonly string[], sink: ResponseSink) {
+  constructor(store: MemoryStore, upstream: Upstream, call: UpstreamCall, tags: readonly string[], sink: ResponseSink) {
     super(sink);
-    this.#shelf = shelf;
+    this.#store = store;
     this.#upstream = upstream;
     this.#call = call;
     this.#tags = tags;
@@ -39,17 +39,16 @@ export class Write extends Relay {
   }
 
   #invalidate(headers: Headers): void {
-    const shelf = this.#shelf;
     const path = pathOf(this.#call.path);
-    shelf.invalidatePath(path);
+    const paths = [path];
     const slash = path.lastIndexOf('/', path.length - 2);
-    if (slash > 0) shelf.invalidatePath(path.slice(0, slash));
+    if (slash > 0) paths.push(path.slice(0, slash));
     for (const name of ['location', 'content-location']) {
       const target = this.#sameOrigin(firstValue(headers[name]));
-      if (target !== undefined) shelf.invalidatePath(target);
+      if (target !== undefined) paths.push(target);
     }
-    for (const tag of this.#tags) shelf.invalidateTag(tag);
-    for (const group of groupsOf(headers['cache-group-invalidation'])) shelf.invalidateTag(group);
+    const tags = [...this.#tags, ...groupsOf(headers['cache-group-invalidation'])];
+    this.#store.invalidate({ upstream: this.#upstream.name, paths, tags });
   }
 
   /** The path that a reference leads to, where that is at the same origin: of the upstream, or as clients see it. */

@@ -12,9 +12,9 @@ import type { Layer } from '#upstreams/layer.ts';
 export const cache: Layer = {
   name: 'cache',
   over: (upstream, next) => {
-    const shelf = upstream.surroundings.cache?.shelf(upstream.name);
-    if (!shelf) return next;
-    const reader = new Reader(upstream, shelf, next);
+    const { cache: store } = upstream.surroundings;
+    if (!store) return next;
+    const reader = new Reader(upstream, store.shelf(upstream.name), next);
     const unsaid = rulesOf(upstream.settings.cache);
     return (call, sink) => {
       if (call.own || call.pinned || call.stream?.kind === 'upgrade') return next(call, sink);
@@ -24,7 +24,7 @@ export const cache: Layer = {
         return reader.read(call, rules, sink);
       }
       if (harmless.has(call.method)) return next(call, sink);
-      return next(call, new Write(shelf, upstream, call, (rules && rules.tags) || [], sink));
+      return next(call, new Write(store, upstream, call, (rules && rules.tags) || [], sink));
     };
   },
 };
