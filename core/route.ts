@@ -40,4 +40,8 @@ export interface Route {
   readonly cors?: CrossOrigin | undefined;
   /** The same. */
   readonly coding?: ContentCoding | undefined;
+  /** Thousandths of a call; left out where each operation has a price of its own, and where nothing is called. */
+  readonly cost?: number | undefined;
+  /** The cost is paid as a whole when anything was called, whatever it was; else what was called is paid. */
+  readonly flat?: boolean;
 }

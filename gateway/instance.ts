@@ -3,6 +3,7 @@ import { systemClock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { silentLogger } from '#core/log.ts';
 import { admitConnection } from '#policies/auth/connection-init.ts';
+import { settle } from '#policies/limits/stages.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { MemoryStore } from '#upstreams/cache/memory-store.ts';
@@ -113,6 +114,7 @@ export class Instance {
         meter,
         load: this.#load,
         upstream: (name) => this.#assembly.upstreams.get(name),
+        charge: (context, cost) => this.#assembly.limits.charge(context, cost),
         refusals: telemetry.refusals,
         audit: telemetry.audit,
         examples: readExamples(project.modulesDir),
@@ -184,11 +186,13 @@ export class Instance {
 
   #startAssembly(): void {
     this.#assembly.auth.start();
+    this.#assembly.limits.start();
     this.#running.start(this.#assembly.upstreams.values());
   }
 
   #settled(context: RequestContext): void {
     this.#assembly.auth.sessions.leave(context);
+    settle(context);
     this.telemetry.settled(context, systemClock.monotonicMs() - context.startedMs);
   }
 
@@ -241,6 +245,7 @@ export class Instance {
     this.readiness.phase = 'stopped';
     this.operations.stop();
     await this.#running.destroy();
+    await this.#assembly.limits.stop();
     await this.#assembly.auth.stop();
     await this.spend.stop();
     this.store?.stop();

@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts';
+import type { Limits } from '#policies/limits/limits.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Control } from './control.ts';
@@ -18,7 +19,7 @@ export interface Controlled extends Reloadable {
   readonly readiness: Readiness;
   readonly operations: ProcessControl;
   readonly spend: Spend;
-  readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream> };
+  readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream>; readonly limits: Pick<Limits, 'shared'> };
 }
 
 /** Control of this process. */
@@ -36,7 +37,8 @@ export class LocalControl implements Control {
   }
 
   readiness(): Promise<ReadinessReport> {
-    return Promise.resolve(this.#instance.readiness.report(this.#instance.assembly.upstreams.values()));
+    const { upstreams, limits } = this.#instance.assembly;
+    return Promise.resolve(this.#instance.readiness.report(upstreams.values(), limits.shared));
   }
 
   status(): Promise<GatewayStatus> {

@@ -18,6 +18,7 @@ import { readAccept } from './accept.ts';
 import { readContentType } from './content-type.ts';
 import { Documents } from './documents/documents.ts';
 import type { TrustedDocuments } from './documents/trusted.ts';
+import type { ChargeOperation } from './engine.ts';
 import { ErrorFormat } from './error-format.ts';
 import type { DemoKeys } from './graphiql-consumers.ts';
 import { GraphiqlPage } from './graphiql.ts';
@@ -49,6 +50,7 @@ export interface GraphqlDoorOptions {
   readonly load: LoadShedder;
   /** By name, as it is now. */
   readonly upstream: (name: string) => Upstream | undefined;
+  readonly charge: ChargeOperation;
   readonly refusals: RefusalLog;
   readonly audit: Pick<AuditLog, 'denied'>;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
@@ -84,7 +86,19 @@ class Door implements GraphqlDoor {
   #yoga: YogaLane;
 
   constructor(options: GraphqlDoorOptions) {
-    const { settings: first, phases, execution, clock, log, meter, load, refusals, admit, examples = [] } = options;
+    const {
+      settings: first,
+      phases,
+      execution,
+      clock,
+      log,
+      meter,
+      load,
+      refusals,
+      admit,
+      charge,
+      examples = [],
+    } = options;
     const errors = new ErrorFormat(log);
     const operationLog = new OperationLog(log, clock, refusals, options.audit);
     const schema = withIncrementalDelivery(execution.schema);
@@ -94,7 +108,20 @@ class Door implements GraphqlDoor {
     const preparer = new Preparer(phases, { schema, execution, settings, weightOf });
     const { trusted, store } = options;
     const documents = new Documents({ settings, preparer, trusted, store, clock, log, meter });
-    const engine = { schema, execution, settings, documents, errors, clock, meter, load, log, weightOf, breakerOf };
+    const engine = {
+      schema,
+      execution,
+      settings,
+      documents,
+      errors,
+      clock,
+      meter,
+      load,
+      charge,
+      log,
+      weightOf,
+      breakerOf,
+    };
     const operations = new Operations(engine);
     this.#log = log;
     this.#settings = settings;

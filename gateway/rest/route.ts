@@ -3,6 +3,7 @@ import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement } from '#core/route.ts';
 import type { CacheRules } from '#upstreams/cache/settings.ts';
+import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -32,6 +33,8 @@ export interface RestRouteOptions {
   readonly removed: readonly string[];
   readonly documented: boolean;
   readonly transform: Transform | undefined;
+  readonly cost: number | undefined;
+  readonly limits: readonly LimitSettings[];
 }
 
 /** A route that passes requests through to an upstream. */
@@ -59,6 +62,8 @@ export class RestRoute implements TableEntry {
   /** How answers may be stored; false for not at all. */
   readonly cache: CacheRules | false;
   readonly transform: Transform | undefined;
+  readonly limits: readonly LimitSettings[];
+  readonly #cost: number | undefined;
   readonly #fallback: Fallback | undefined;
 
   constructor(options: RestRouteOptions) {
@@ -82,6 +87,17 @@ export class RestRoute implements TableEntry {
     this.transform = options.transform;
     // What is to be changed is held, within `maxBodyBytes`.
     this.bufferBytes = options.transform?.requestBody ? Number.POSITIVE_INFINITY : bufferBytes;
+    this.limits = options.limits;
+    this.#cost = options.cost;
+  }
+
+  /** Thousandths of a call. */
+  get cost(): number {
+    return this.#cost ?? this.upstream.settings.weight;
+  }
+
+  get flat(): boolean {
+    return this.#cost !== undefined;
   }
 
   /** What stands in for an answer to this method; undefined where nothing does. */

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { requirementSchema } from '#policies/auth/settings.ts';
 import { routeCompressionSchema } from '#policies/compression/settings.ts';
 import { routeCorsSchema } from '#policies/cors/settings.ts';
+import { limitList } from '#policies/limits/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
-import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
+import { duration, headerName, method, name, notBuilt, price, size } from '#upstreams/fields.ts';
 import { Template, templateProblem } from './template.ts';
 import { bodySchema, headersSchema, querySchema, templatesOf, type TransformSettings } from './transform/settings.ts';
 import { aggregateSchema, parametersOf, type AggregateSettings } from './aggregate/settings.ts';
@@ -124,14 +125,18 @@ export const routeSchema = z
       .default(true)
       .describe('List it in `/openapi.json`, and hold it to the OpenAPI document of its upstream in `weir check`.'),
     split: notBuilt(),
-    cost: notBuilt(),
+    cost: price()
+      .optional()
+      .describe(
+        'Price of a request in upstream calls, paid when it calls at all; the `weight` of its upstream when left out.',
+      ),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),
-    limits: notBuilt(),
     cache: rulesSchema
       .optional()
       .describe(
         "How answers are stored where the upstream says nothing, before the upstream's own `cache`; `false`: not at all.",
       ),
+    limits: limitList.describe('Limits of this route, besides those of the tier.'),
     transform: notBuilt(),
     aggregate: aggregateSchema
       .optional()

@@ -84,6 +84,8 @@ function restRoute(settings: RouteSettings, upstream: Upstream, config: GatewayC
     timeoutMs: settings.timeout,
     maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
     requirement: requirementOf(settings.auth, config.auth.default),
+    cost: settings.cost,
+    limits: settings.limits,
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
@@ -114,6 +116,8 @@ function aggregateRoute(
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
+    cost: settings.cost,
+    limits: settings.limits,
     aggregate,
   });
 }

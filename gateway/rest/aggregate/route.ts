@@ -2,6 +2,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement } from '#core/route.ts';
+import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import type { Aggregate } from './aggregate.ts';
 
@@ -17,6 +18,8 @@ export interface AggregateRouteOptions {
   readonly cors: CrossOrigin | undefined;
   readonly coding: ContentCoding | undefined;
   readonly aggregate: Aggregate;
+  readonly cost: number | undefined;
+  readonly limits: readonly LimitSettings[];
 }
 
 /** Asks for all of it within the route's time. */
@@ -43,6 +46,8 @@ export class AggregateRoute implements TableEntry {
   /** It is read, and a read has no content. */
   readonly maxBodyBytes = 0;
   readonly bufferBytes = Number.POSITIVE_INFINITY;
+  readonly limits: readonly LimitSettings[];
+  readonly #cost: number | undefined;
 
   constructor(options: AggregateRouteOptions) {
     this.name = options.name;
@@ -56,5 +61,16 @@ export class AggregateRoute implements TableEntry {
     this.cors = options.cors;
     this.coding = options.coding;
     this.aggregate = options.aggregate;
+    this.limits = options.limits;
+    this.#cost = options.cost;
+  }
+
+  /** Thousandths of a call. */
+  get cost(): number {
+    return this.#cost ?? this.aggregate.cost;
+  }
+
+  get flat(): boolean {
+    return this.#cost !== undefined;
   }
 }
