@@ -4,6 +4,7 @@ import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
 import type { RouteContract } from '#policies/validation/route-contract.ts';
 import type { Transform as VersionTransform } from '#upstreams/transforms/transform.ts';
+import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -37,6 +38,8 @@ export interface RestRouteOptions {
   readonly retirement: Retirement | undefined;
   /** As what it is written down who calls it; undefined where it is not. */
   readonly usedAs: string | undefined;
+  readonly cost: number | undefined;
+  readonly limits: readonly LimitSettings[];
 }
 
 /** A route that passes requests through to an upstream. */
@@ -67,6 +70,9 @@ export class RestRoute implements TableEntry {
   readonly usedAs: string | undefined;
   readonly rewrite: PathPattern | undefined;
   readonly transform: Transform | undefined;
+  readonly limits: readonly LimitSettings[];
+  readonly #cost: number | undefined;
+  readonly #targets: readonly Target[];
   readonly #target: Target;
   readonly #split: Split | undefined;
 
@@ -99,6 +105,21 @@ export class RestRoute implements TableEntry {
     const changed = options.transform?.requestBody ?? options.targets.find(({ transform }) => transform);
     const held = changed !== undefined || contract?.readsBodies === true;
     this.bufferBytes = held ? Number.POSITIVE_INFINITY : bufferBytes;
+    this.limits = options.limits;
+    this.#cost = options.cost;
+    this.#targets = options.targets;
+  }
+
+  /** Thousandths of a call; where it may go to several, to the dearest. */
+  get cost(): number {
+    if (this.#cost !== undefined) return this.#cost;
+    let dearest = 0;
+    for (const { upstream } of this.#targets) dearest = Math.max(dearest, upstream.settings.weight);
+    return dearest;
+  }
+
+  get flat(): boolean {
+    return this.#cost !== undefined;
   }
 
   /** The OpenAPI document that says what it serves: that of its upstream, or of the version that is made of it. */
