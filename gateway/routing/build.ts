@@ -35,7 +35,7 @@ const reading = ['GET', 'HEAD'] as const;
  */
 export function buildRoutes(
   config: GatewayConfig,
-  known: RouteParts,
+  parts: RouteParts,
   schema: GraphQLSchema | undefined,
   originOf: (index: number) => string,
 ): GatewayRoutes {
@@ -43,20 +43,20 @@ export function buildRoutes(
     Object.entries(config.versions).map(([name, settings]) => [name, VersionGroup.of(name, settings)]),
   );
   const routes: GatewayRoute[] = config.routes.flatMap((settings, index) => {
-    const parts: Parts = {
-      ...known,
+    const own: Parts = {
+      ...parts,
       config,
       group: groups.get(settings.version?.of ?? ''),
       origin: originOf(index),
     };
     const build = settings.aggregate ? aggregateRoute : restRoute;
-    const route = build(settings, parts);
+    const route = build(settings, own);
     const { version } = settings;
-    if (!version || parts.group?.vary !== undefined || parts.group?.default !== version.is) return [route];
+    if (!version || own.group?.vary !== undefined || own.group?.default !== version.is) return [route];
     // Who names no version by the path gets the same as who names the default.
     const { path, rewrite = path } = settings;
     const unversioned = { ...settings, path: withoutVersion(path, version.is), rewrite };
-    return [route, build(unversioned, { ...parts, group: undefined })];
+    return [route, build(unversioned, { ...own, group: undefined })];
   });
   if (schema) {
     const { path, auth, criticality } = config.graphql;

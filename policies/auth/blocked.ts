@@ -1,4 +1,4 @@
-import { BlockList, isIPv6 } from 'node:net';
+import { isIPv6, type BlockList } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
 import { WeirError } from '#core/errors.ts';

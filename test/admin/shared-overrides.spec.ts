@@ -52,16 +52,15 @@ async function heldBy(gateway: TestGateway): Promise<string[]> {
 }
 
 const statusOf = async (gateway: TestGateway) => (await fetch(`${gateway.url}/orders`)).status;
-const poll = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 10_000 });
 
 describe('What an operator changes in one of several gateways on one Redis', () => {
   test('is in force in all of them, and removed in all of them', async () => {
     const [one, other] = gateways as [TestGateway, TestGateway];
     const { set: override } = await set(one);
-    await poll(() => heldBy(other)).toEqual([override.id]);
+    await expect.poll(() => heldBy(other)).toEqual([override.id]);
     expect(await statusOf(other)).toBe(503);
     await remove(other, 'kind=upstream&target=orders');
-    await poll(() => heldBy(one)).toEqual([]);
+    await expect.poll(() => heldBy(one)).toEqual([]);
     expect(await statusOf(one)).toBe(200);
   });
 
@@ -75,20 +74,20 @@ describe('What an operator changes in one of several gateways on one Redis', () 
   test('is taken over by one that starts later', async () => {
     const { set: override } = await set(gateways[0]!);
     gateways.push(await start());
-    await poll(() => heldBy(gateways[2]!)).toEqual([override.id]);
+    await expect.poll(() => heldBy(gateways[2]!)).toEqual([override.id]);
   });
 
   test('holds for one alone while Redis is gone, which is said, and for all when it is back, empty', async () => {
     const [one, other] = gateways as [TestGateway, TestGateway];
     const { set: shared } = await set(one);
-    await poll(() => heldBy(other)).toEqual([shared.id]);
+    await expect.poll(() => heldBy(other)).toEqual([shared.id]);
     await redis.kill();
     await expect.poll(() => one.log.some(({ msg }) => msg === 'redis lost')).toBe(true);
     const { set: alone, note } = await set(one, { kind: 'route', target: '/orders', action: 'debug' });
     expect(note).toContain('Redis');
     expect(await heldBy(other)).toEqual([shared.id]);
     await redis.restart();
-    await poll(async () => (await heldBy(other)).includes(alone.id)).toBe(true);
+    await expect.poll(async () => (await heldBy(other)).includes(alone.id)).toBe(true);
     expect(await heldBy(one)).toContain(alone.id);
     // What an empty Redis has forgotten, those that hold it have not.
     for (const gateway of gateways) expect(await heldBy(gateway)).toContain(shared.id);
@@ -97,13 +96,13 @@ describe('What an operator changes in one of several gateways on one Redis', () 
   test('and removed while another heard nothing of it is removed there too, once it hears again', async () => {
     const [one, other] = gateways as [TestGateway, TestGateway];
     const { set: override } = await set(one);
-    await poll(() => heldBy(other)).toEqual([override.id]);
+    await expect.poll(() => heldBy(other)).toEqual([override.id]);
     await redis.kill();
     await expect.poll(() => one.log.some(({ msg }) => msg === 'redis lost')).toBe(true);
     await remove(one, 'kind=upstream&target=orders');
     expect(await heldBy(other)).toEqual([override.id]);
     await redis.restart();
-    await poll(() => heldBy(other)).toEqual([]);
+    await expect.poll(() => heldBy(other)).toEqual([]);
     expect(await heldBy(one)).toEqual([]);
   });
 

@@ -75,7 +75,7 @@ describe('/admin/spend', () => {
       await expect.poll(async () => (await spendOf(one)).calls, { timeout: 15_000 }).toBe(2);
       expect(await spendOf(other)).toMatchObject({ instances: 'all', calls: 2, cost: 4 });
       await redis.kill();
-      await expect.poll(async () => await spendOf(one)).toMatchObject({ instances: 'this', calls: 1 });
+      await expect.poll(() => spendOf(one)).toMatchObject({ instances: 'this', calls: 1 });
     } finally {
       await Promise.all([one.stop(), other.stop()]);
     }
