@@ -56,11 +56,7 @@ export function requestStages(
       policy: corsOfRoute(crossOrigin),
       why: 'a preflight ends here; scripts can read later errors only with its headers',
     },
-    {
-      name: 'compress',
-      policy: compress(compression(config.compression)),
-      why: 'below the route, which may say how; the reply does it on the way out, refusals from here on included',
-    },
+    { name: 'compress', policy: compress(compression(config.compression)), why: 'below the route, which may say how' },
     { name: 'shed', policy: shed(load), why: 'the first that knows how much the request matters' },
     { name: 'authenticate', policy: authenticate(verifiers), why: 'below preflights, which carry no credentials' },
     { name: 'blocked-consumer', policy: keepOutConsumer(verifiers.blocked), why: 'the first that knows who it is' },

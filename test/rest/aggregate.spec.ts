@@ -60,18 +60,19 @@ upstreams:
 routes:
   - name: page
     path: /page/:id
-    timeout: 10s
     aggregate:
       parts:
         order: { upstream: service, path: '/orders/{params.id}', into: '.', pick: [id, lines.count, lines.product, lines.reviews, lines.qty], rename: { lines.qty: count } }
         user: { upstream: other, path: '/users/{order.user.id}', pick: [name], into: who.contact, optional: true }
-        products: { upstream: service, path: /products, query: { ids: '{order.lines.sku}' }, from: items, pick: [name, price.net], rename: { price.net: cents }, join: { to: order.lines, on: sku, as: product }, fallback: [] , timeout: 300ms }
+        products: { upstream: service, path: /products, query: { ids: '{order.lines.sku}' }, from: items, pick: [name, price.net], rename: { price.net: cents }, join: { to: order.lines, on: sku, as: product }, fallback: [] }
         reviews: { upstream: other, path: /reviews, query: { first: '{query.first}' }, join: { to: order.lines, on: sku, key: of, as: reviews, many: true } }
         coupon: { upstream: service, path: '/coupons/{order.coupon}' }
   - path: /plain
     aggregate: { parts: { a: { upstream: service, path: /a }, b: { upstream: other, path: /b } } }
   - path: /after
     aggregate: { parts: { a: { upstream: service, path: /a }, b: { upstream: other, path: '/b/{a.id}', optional: true } } }
+  - path: /impatient
+    aggregate: { parts: { a: { upstream: service, path: /a, timeout: 200ms, fallback: { stale: true } }, b: { upstream: other, path: /b } } }
   - path: /soon
     timeout: 200ms
     aggregate: { parts: { a: { upstream: service, path: /a }, b: { upstream: other, path: /b } } }
@@ -172,10 +173,13 @@ describe('A part that is optional', () => {
   });
 
   test('may have something to stand in for it, within a time of its own', async () => {
-    answers.set('/products?ids=1,2', { hang: true });
-    const answer = await get('/page/7');
-    expect([answer.status, answer.headers['x-weir-missing']]).toEqual([200, 'products']);
-    expect(answer.json().lines).toMatchObject([{ product: null }, { product: null }, { product: null }]);
+    answers.set('/a', { hang: true });
+    const answer = await get('/impatient');
+    expect([answer.status, answer.headers['x-weir-missing']]).toEqual([200, 'a']);
+    expect(answer.json()).toMatchObject({ a: { stale: true }, b: { missing: '/b' } });
+    answers.set('/products?ids=1,2', { status: 500 });
+    const joined = await get('/page/7');
+    expect(joined.json().lines).toMatchObject([{ product: null }, { product: null }, { product: null }]);
     const line = await gateway.accessOf(String(answer.headers['x-request-id']));
     expect(line).toMatchObject({ degraded: 1 });
   });
@@ -237,7 +241,9 @@ describe('A part that is required', () => {
 
   test('and takes too long makes it 504 in the time of the route', async () => {
     answers.set('/a', { hang: true });
-    expect(await partsOf('/soon')).toMatchObject({ status: 504, code: 'DEADLINE_EXCEEDED', parts: [{ part: 'a' }] });
+    const answer = await partsOf('/soon');
+    expect([answer.status, answer.code]).toEqual([504, 'DEADLINE_EXCEEDED']);
+    expect(answer.parts).toContainEqual({ part: 'a', code: 'DEADLINE_EXCEEDED' });
     await untilIdle(gateway);
   });
 
@@ -304,11 +310,14 @@ describe('Over the shop', () => {
 
   afterAll(() => shop.stop());
 
+  /** What is fast enough for people is not for a machine that runs all specifications at once. */
+  const patient = (yaml: string) => yaml.replaceAll(/timeout: \d+m?s/g, 'timeout: 60s');
+
   const page = readFileSync(resolve(import.meta.dirname, '../../docs/aggregates.md'), 'utf8');
   const [, example = ''] = /```yaml\n([^]*?)```/.exec(page) ?? [];
 
   test('the example of docs/aggregates.md does what the page says', async () => {
-    const yaml = example
+    const yaml = patient(example)
       .replace('http://127.0.0.1:5002', shop.orders.url)
       .replace('http://127.0.0.1:5001', shop.users.url)
       .replace('http://127.0.0.1:5003', shop.catalog.url);
@@ -337,7 +346,7 @@ describe('Over the shop', () => {
   test('/v1/orders/:id/summary of the shop has the order, who placed it, its products and their reviews', async () => {
     const file = readFileSync(resolve(import.meta.dirname, '../../examples/shop/gateway.yaml'), 'utf8');
     const one = await startGateway(
-      file
+      patient(file)
         .replace(/^modules:.*$/m, '')
         .replace(/^listen:.*$/m, '')
         .replace(/^admin:.*$/m, ''),

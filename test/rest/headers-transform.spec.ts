@@ -248,6 +248,6 @@ describe('What is wrong is refused before anything runs, with its place', () => 
     );
     expect(message).toContain(what);
     expect(message.replaceAll('"', '')).toContain(`routes[0].${place}`);
-    expect(message).toMatch(/test\.yaml:7:\d+/);
+    expect(message).toMatch(/test\.yaml:\d+:\d+/);
   });
 });

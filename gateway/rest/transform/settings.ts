@@ -93,9 +93,19 @@ const member = z
   .max(256)
   .refine((name) => name !== '__proto__', { error: 'is no name for a field; choose another' });
 
-const json: z.ZodType = z.lazy(() =>
-  z.union([template, z.number(), z.boolean(), z.null(), z.array(json), z.record(member, json)]),
-);
+/** What is wrong with a value whose texts are templates; undefined when nothing is. */
+function valueProblem(value: unknown): string | undefined {
+  if (typeof value === 'string') return templateProblem(value);
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (Object.hasOwn(value, '__proto__')) return 'has a field __proto__, which is no name for one; choose another';
+  return Object.values(value)
+    .map(valueProblem)
+    .find((problem) => problem !== undefined);
+}
+
+const json = z
+  .unknown()
+  .refine((value) => valueProblem(value) === undefined, { error: ({ input }) => valueProblem(input) });
 
 const fields = z.strictObject({
   rename: z
