@@ -126,9 +126,12 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
 function limitFindings({ loaded }: Project, upstreams: ReadonlyMap<string, Upstream>, graphql: boolean): string[] {
   const { config, sources } = loaded;
   const weightOf = (name: string) => upstreams.get(name)!.settings.weight;
-  const costs = config.routes.map(({ path, upstream, aggregate, cost }) => {
-    const called = upstream === undefined ? Object.values(aggregate!.parts).map((part) => part.upstream) : [upstream];
-    return { name: path, cost: cost ?? called.reduce((sum, name) => sum + weightOf(name), 0) };
+  const costs = config.routes.map(({ path, upstream, split, aggregate, cost }) => {
+    const called =
+      upstream === undefined ? Object.values(aggregate?.parts ?? {}).map((part) => part.upstream) : [upstream];
+    // One of a split is called, maybe the dearest.
+    const dearest = Math.max(0, ...(split ?? []).map((share) => weightOf(share.upstream)));
+    return { name: path, cost: cost ?? called.reduce((sum, name) => sum + weightOf(name), dearest) };
   });
   // What an operation costs is known once it comes, and may be nothing.
   const cheapest = graphql ? 0 : Math.min(...costs.map(({ cost }) => cost));

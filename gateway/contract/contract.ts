@@ -149,6 +149,7 @@ class Description {
       operationId: this.#unique(operationId.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, ''), route),
       tags: [route.documentName],
       security: this.#schemes.of(route.requirement),
+      ...(route.retirement && { deprecated: true }),
       'x-weir-route': route.name,
     };
   }

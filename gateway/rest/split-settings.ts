@@ -23,5 +23,3 @@ export const splitSchema = z
   });
 
 export const stickySchema = hashKeySchema;
-
-export type SplitSettings = z.output<typeof splitSchema>;

@@ -144,6 +144,12 @@ describe('A deprecated route', () => {
     });
   });
 
+  test('is deprecated in /openapi.json too', async () => {
+    const { paths } = (await ask('/openapi.json')).json() as unknown as Contract;
+    expect(paths['/since']!.get).toMatchObject({ deprecated: true });
+    expect(paths['/stays']!.get).not.toHaveProperty('deprecated');
+  });
+
   test('goes at the moment that it says, without a restart', async () => {
     const soon = await startGateway({
       upstreams: { a: { endpoints: [upstream.url] } },
@@ -184,3 +190,7 @@ describe('The configuration of a retirement', () => {
     expect(of(written)).toMatchObject([{ path, ...(message !== undefined && { message }) }]);
   });
 });
+
+interface Contract {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, object>>>>;
+}

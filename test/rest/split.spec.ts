@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { RequestContext } from '#core/context.ts';
+import { anonymous } from '#core/identity.ts';
 import { Split } from '#gateway/rest/split.ts';
 import { problemsOf } from '../config/problems.ts';
 import { newRequest, upstreamAt } from '../modules/harness.ts';
@@ -148,7 +149,29 @@ describe('A canary that grows, sticky by a header', () => {
     expect(first.size).toBeGreaterThan(0);
   });
 
-  test('is sticky by cookie and by consumer alike', async () => {
+  test('is sticky by consumer: an application keeps to one, whatever its key came from', () => {
+    const things = upstreamAt('things', 'http://127.0.0.1:9');
+    const to = (colour: string) => ({
+      upstream: things,
+      labels: { colour },
+      weight: 50,
+      transform: undefined,
+      cache: false as const,
+      fallback: undefined,
+    });
+    const split = new Split([to('green'), to('blue')], { from: 'consumer' }, 'orders');
+    const colourOf = (consumer: string) => {
+      const context = newRequest();
+      context.identity = { ...anonymous, consumer };
+      return split.choose(context).labels!.colour;
+    };
+    const consumers = Array.from({ length: 40 }, (_, index) => `consumer-${index}`);
+    const first = consumers.map(colourOf);
+    expect(consumers.map(colourOf)).toEqual(first);
+    expect(new Set(first)).toEqual(new Set(['green', 'blue']));
+  });
+
+  test('is sticky by cookie', async () => {
     const split = [share('green', 50), share('blue', 50)];
     const byCookie = await gatewayWith({ split, sticky: { cookie: 'session' } });
     const cookie = { cookie: 'a=1; session=abc' };
