@@ -1,6 +1,7 @@
 import type { Requirement } from '#core/route.ts';
 import { isMap, type JsonMap } from '#upstreams/service-document.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
+import { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
 import { RestRoute } from '#gateway/rest/route.ts';
 import type { GatewayRoutes } from '#gateway/routing/routing.ts';
 import { answerHeaders, defineAnswers, gatewayAnswers } from './answers.ts';
@@ -19,6 +20,8 @@ const ownAffairs: ReadonlySet<string> = new Set([
   'tags',
 ]);
 
+type ListedRoute = RestRoute | AggregateRoute;
+
 /** Of a route that takes any method, those that are listed. */
 const anyMethod = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
@@ -29,7 +32,10 @@ const anyMethod = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export function describeRoutes(config: GatewayConfig, routes: GatewayRoutes, documents: UpstreamDocuments): JsonMap {
   const { title, version, description, url } = config.docs;
   const described = new Description(new SecuritySchemes(config), documents, routes);
-  for (const route of routes.routes) if (route instanceof RestRoute && route.documented) described.add(route);
+  for (const route of routes.routes) {
+    if (route instanceof AggregateRoute) described.addAggregate(route);
+    else if (route instanceof RestRoute && route.documented) described.add(route);
+  }
   return {
     openapi: '3.1.0',
     info: { title, version, ...(description !== '' && { description }) },
@@ -79,12 +85,18 @@ class Description {
     }
   }
 
+  /** Its answer has the form of its parts, which no document has. */
+  addAggregate(route: AggregateRoute): void {
+    for (const path of plainPaths(route)) this.#put(path, 'GET', route, () => this.#plain(path, 'GET', route));
+  }
+
   /** Of two routes for one path and method the first is listed: a document knows no hosts nor conditions. */
-  #put(path: string, method: string, route: RestRoute, describe: () => JsonMap): void {
+  #put(path: string, method: string, route: ListedRoute, describe: () => JsonMap): void {
     const operations = this.#paths.get(path) ?? new Map<string, JsonMap>();
     const key = method.toLowerCase();
     if (operations.has(key)) return;
-    this.#tags.set(route.documentName, this.#documents.get(route.documentName)?.document.title);
+    const tag = tagOf(route);
+    this.#tags.set(tag, this.#documents.get(tag)?.document.title);
     const host = route.criteria.host;
     operations.set(key, {
       ...describe(),
@@ -124,12 +136,12 @@ class Description {
     };
   }
 
-  #plain(path: string, method: string, route: RestRoute): JsonMap {
+  #plain(path: string, method: string, route: ListedRoute): JsonMap {
     const names = [...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name!);
     const wildcards = new Set([...route.path.matchAll(/\*(\w+)/g)].map(([, name]) => name!));
     const body = method !== 'GET' && method !== 'DELETE';
     return {
-      summary: `Passed on to ${route.upstream.name}`,
+      summary: route instanceof RestRoute ? `Passed on to ${route.upstream.name}` : 'Made of several services',
       ...this.#common(route, `${route.name}_${method}`),
       ...(names.length > 0 && {
         parameters: names.map((name) =>
@@ -144,25 +156,29 @@ class Description {
     };
   }
 
-  #common(route: RestRoute, operationId: string): JsonMap {
+  #common(route: ListedRoute, operationId: string): JsonMap {
     return {
       operationId: this.#unique(operationId.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, ''), route),
-      tags: [route.documentName],
+      tags: [tagOf(route)],
       security: this.#schemes.of(route.requirement),
       ...(route.retirement && { deprecated: true }),
       'x-weir-route': route.name,
     };
   }
 
-  #unique(wanted: string, route: RestRoute): string {
+  #unique(wanted: string, route: ListedRoute): string {
     const scope = route.name.replaceAll(/[^\w.-]+/g, '_').replaceAll(/^_+|_+$/g, '');
-    const candidates = [wanted, `${route.documentName}_${wanted}`, `${scope}_${wanted}`];
+    const candidates = [wanted, `${tagOf(route)}_${wanted}`, `${scope}_${wanted}`];
     let found = candidates.find((id) => !this.#operationIds.has(id));
     for (let count = 2; found === undefined; count++)
       if (!this.#operationIds.has(`${scope}_${wanted}_${count}`)) found = `${scope}_${wanted}_${count}`;
     this.#operationIds.add(found);
     return found;
   }
+}
+
+function tagOf(route: ListedRoute): string {
+  return route instanceof RestRoute ? route.documentName : 'aggregates';
 }
 
 function pathParameter(name: string, description?: string): JsonMap {

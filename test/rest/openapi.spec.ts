@@ -145,6 +145,20 @@ describe('/openapi.json', () => {
     });
   });
 
+  test('lists an aggregate, whose answer no document describes, and says of a route that it is to go', async () => {
+    const aggregate = {
+      path: '/summary/:sku',
+      aggregate: { parts: { item: { upstream: 'stock', path: '/stock/{params.sku}', into: 'item' } } },
+    };
+    const old = { ...everything, deprecated: { since: '2026-01-01T00:00:00Z' } };
+    const { paths } = await describedBy({ routes: [aggregate, old] });
+    expect(paths['/summary/{sku}']!.get).toMatchObject({
+      summary: 'Made of several services',
+      parameters: [{ name: 'sku', in: 'path' }],
+    });
+    expect(paths['/v1/stock']!.get).toMatchObject({ operationId: 'list', deprecated: true });
+  });
+
   test('takes over the components that are referred to, under the name of the upstream', async () => {
     const { components, paths } = await describedBy({ routes: [everything] });
     expect(Object.keys(components.schemas!)).toEqual(['Problem', 'stock.Item']);
