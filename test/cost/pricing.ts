@@ -13,7 +13,7 @@ export function schemaFrom(sdl: string): GraphQLSchema {
 }
 
 /** As in an empty file, but objects cost nothing unless a test says so. */
-export const settings: CostSettings = {
+const settings: CostSettings = {
   maxCost: 500_000,
   maxCostPerUpstream: {},
   nodeCost: 0,

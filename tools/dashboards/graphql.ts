@@ -64,6 +64,18 @@ export const graphql: Dashboard = {
       ],
     },
     {
+      title: 'Price',
+      panels: [
+        {
+          title: 'Estimate less what was called',
+          description:
+            'In upstream calls, by type. Below 0 loaders were called more often than they need be: an await before load(). Far above, sizes are said too large.',
+          unit: 'short',
+          queries: quantiles('weir_cost_delta', ['graphql_operation_type']),
+        },
+      ],
+    },
+    {
       title: 'Streams and fallbacks',
       panels: [
         {
