@@ -34,9 +34,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([gateway?.stop(), other?.stop()]);
-  await redis?.close();
-  await service?.close();
+  await Promise.all([gateway.stop(), other.stop()]);
+  await redis.close();
+  await service.close();
 });
 
 const fresh = { 'cache-control': 'max-age=3600' };
