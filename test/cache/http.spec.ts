@@ -230,7 +230,7 @@ describe('A stale answer', () => {
     await until(() => service.asked('/swr').length === 2);
     await expect.poll(async () => (await ask('/swr')).text).toBe('1');
     expect(service.asked('/swr')).toHaveLength(2);
-    const line = await gateway.accessOf(String(answers[0]!.headers['x-request-id']));
+    const line = await gateway.accessOf(String(answers[0].headers['x-request-id']));
     expect(line).toMatchObject({ calls: 0 });
     // The upstream sees who the answer is for, as in any call.
     expect(service.asked('/swr')[1]!.headers['x-forwarded-host']).toBe(new URL(gateway.url).host);

@@ -39,7 +39,7 @@ listen: {}
       '9:5 upstreams.orders.breaker',
       '12:15 routes[0].upstream',
       '13:14 routes[0].rewrite',
-      '14:16 routes[0].mirror',
+      '14:13 routes[0].mirror',
       '15:38 cors.credentials',
       '16:8 tiers',
       '17:1 listen',

@@ -37,8 +37,8 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  await gateway?.stop();
-  origin?.close();
+  await gateway.stop();
+  origin.close();
 });
 
 test('passes every required and optimal case of the public suite but those that docs/cache-tests.md explains', () => {

@@ -140,12 +140,19 @@ export class Shelf {
     let count = 0;
     for (const target of targets) {
       const resource = this.#byTarget.get(target);
-      if (!resource) continue;
-      for (const entries of [...resource.partitions.values()])
-        for (const entry of [...entries]) {
-          this.remove(entry);
-          count++;
-        }
+      if (resource) count += this.#empty(resource);
+    }
+    return count;
+  }
+
+  #empty({ partitions }: Resource): number {
+    let count = 0;
+    for (const entries of partitions.values()) {
+      // From its end, since it shrinks.
+      for (let index = entries.length - 1; index >= 0; index--) {
+        this.remove(entries[index]!);
+        count++;
+      }
     }
     return count;
   }
@@ -166,12 +173,7 @@ export class Shelf {
   clear(): number {
     this.#horizon = ++this.#clock;
     let count = 0;
-    for (const resource of [...this.#byTarget.values()])
-      for (const entries of [...resource.partitions.values()])
-        for (const entry of [...entries]) {
-          this.remove(entry);
-          count++;
-        }
+    for (const resource of this.#byTarget.values()) count += this.#empty(resource);
     return count;
   }
 

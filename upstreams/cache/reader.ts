@@ -114,12 +114,8 @@ export class Reader {
     entry.refreshing = true;
     const { clock } = this.upstream.surroundings;
     const { forwarded } = call.context;
-    const headers: Headers = {
-      ...call.headers,
-      'x-forwarded-proto': forwarded.proto,
-      'x-forwarded-host': forwarded.host,
-    };
-    for (const name of clientsOwn) delete headers[name];
+    const headers: Headers = { 'x-forwarded-proto': forwarded.proto, 'x-forwarded-host': forwarded.host };
+    for (const name in call.headers) if (!clientsOwn.has(name)) headers[name] = call.headers[name];
     const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true, labels: call.labels });
     own.deadlineMs = clock.monotonicMs() + this.upstream.settings.timeout;
     const audience = {
@@ -141,7 +137,13 @@ export class Reader {
 const pauseMs = 1_000;
 
 /** What the client has said of its own copy, and no part of what is stored. */
-const clientsOwn = ['if-none-match', 'if-modified-since', 'range', 'if-range', 'cache-control'];
+const clientsOwn: ReadonlySet<string> = new Set([
+  'if-none-match',
+  'if-modified-since',
+  'range',
+  'if-range',
+  'cache-control',
+]);
 
 /** RFC 9111 §5.2.1.7. */
 function refuse(call: UpstreamCall, sink: ResponseSink): CallHandle {

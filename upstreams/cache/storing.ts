@@ -200,9 +200,9 @@ function ageMs(value: string | string[] | undefined): number {
 function kept(headers: Headers, control: Directives): Headers {
   const stored: Headers = {};
   const named = connectionTokens(headers.connection);
-  const without = [...named, ...control.fields('no-cache'), ...control.fields('private')];
+  const without = new Set([...named, ...control.fields('no-cache'), ...control.fields('private')]);
   for (const name in headers) {
-    if (!hopByHop.has(name) && name !== 'age' && !without.includes(name)) stored[name] = headers[name];
+    if (!hopByHop.has(name) && name !== 'age' && !without.has(name)) stored[name] = headers[name];
   }
   return stored;
 }
