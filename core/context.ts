@@ -6,6 +6,7 @@ import type { Headers } from './headers.ts';
 import { anonymous, type Identity } from './identity.ts';
 import type { Estimate } from './price.ts';
 import type { Reply } from './reply.ts';
+import type { Reservation } from './reservation.ts';
 import type { Route } from './route.ts';
 import type { Span } from './trace.ts';
 
@@ -148,6 +149,8 @@ export class RequestContext {
   pathParts: PathParts = noParts;
   /** The body, once read; stays undefined where there is none, or where it is passed on as a stream. */
   body: Buffer | undefined;
+  /** What it was charged; settled when it is over. */
+  reservation: Reservation | undefined;
   operation: OperationFacts | undefined;
   /** What a GraphQL operation may come to, once its variables are known. */
   estimate: Estimate | undefined;

@@ -18,6 +18,8 @@ interface ErrorRow {
   readonly meaning: string;
   /** What the reader should do about it. */
   readonly action: string;
+  /** The problem type (RFC 9457 §3.1.1), where it is not a page of ours. */
+  readonly type?: string;
   /** The RFC 9209 §2.3 error type that `Proxy-Status` carries; left out for what no client sees. */
   readonly proxyStatus?: string;
 }
@@ -181,6 +183,19 @@ export const errorTable = {
     action: 'Use the WebSocket protocol, version 13, and a path that takes it.',
     proxyStatus: 'http_request_denied',
   },
+  RATE_LIMITED: {
+    status: 429,
+    fault: 'client',
+    title: 'The quota is used up',
+    retry: 'later',
+    meaning:
+      'A limit of the consumer, of the address or of the route has no room for the request. `violated-policies` names it, as ' +
+      '`RateLimit-Policy` does.',
+    action:
+      'Wait for the time in `Retry-After`, then send the request again. `RateLimit` says on every answer what is left.',
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    proxyStatus: 'http_request_denied',
+  },
   HEADERS_TOO_LARGE: {
     status: 431,
     fault: 'client',
@@ -245,6 +260,15 @@ export const errorTable = {
     action:
       'Ask for smaller pages or fewer fields. `x-weir-explain: plan` shows the price of each; an operator finds the limits ' +
       'under `graphql.maxCost` and `graphql.maxCostPerUpstream`.',
+    proxyStatus: 'http_request_denied',
+  },
+  COST_EXCEEDS_QUOTA: {
+    status: 400,
+    fault: 'client',
+    title: 'The operation costs more than any quota holds',
+    retry: 'no',
+    meaning: 'What the operation may cost, in upstream calls, is more than a limit of the consumer ever holds.',
+    action: 'Ask for less at a time: shorter lists, fewer nested ones. Waiting does not help.',
     proxyStatus: 'http_request_denied',
   },
   BAD_USER_INPUT: {
@@ -321,6 +345,15 @@ export const errorTable = {
     meaning:
       'The route is deprecated, and fails at announced times, so that those who still call it notice before it is gone.',
     action: 'Wait for the time in `Retry-After`; then use the `successor` before the day in `Sunset`.',
+    proxyStatus: 'http_request_denied',
+  },
+  LIMITS_UNAVAILABLE: {
+    status: 503,
+    fault: 'gateway',
+    title: 'The quota cannot be checked now',
+    retry: 'later',
+    meaning: 'Redis, where the quota is counted, does not answer, and `limits.onStoreFailure` is `closed`.',
+    action: 'Wait for the time in `Retry-After`, then send the request again.',
     proxyStatus: 'http_request_denied',
   },
   AUTH_UNAVAILABLE: {

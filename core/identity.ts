@@ -11,6 +11,8 @@ export interface Identity {
   readonly subject: string | undefined;
   /** Undefined for who showed nothing. */
   readonly credential: CredentialKind | undefined;
+  /** Which API key it was, by a name that is no secret. */
+  readonly key?: string;
   /** What its token says, for rules. */
   readonly claims: Readonly<Record<string, unknown>>;
   /** Milliseconds since the epoch at which the credential ends; infinite for one that does not. */

@@ -57,4 +57,8 @@ export interface Route {
   readonly retirement?: Retirement | undefined;
   /** As what its use is written down; undefined where it is not. */
   readonly usedAs?: string | undefined;
+  /** Thousandths of a call; left out where each operation has a price of its own, and where nothing is called. */
+  readonly cost?: number | undefined;
+  /** The cost is paid as a whole when anything was called, whatever it was; else what was called is paid. */
+  readonly flat?: boolean;
 }

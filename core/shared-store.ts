@@ -23,6 +23,10 @@ export interface StoreListener {
 export interface SharedStore {
   /** Whether it answers, as far as is known. */
   readonly up: boolean;
+  /** The longest that anybody waits for it. */
+  readonly timeoutMs: number;
+  /** Keys of one call must have one hash tag. */
+  readonly clustered: boolean;
   /** What every key begins with: prefix and version of the format. */
   readonly prefix: string;
   /**
@@ -31,7 +35,7 @@ export interface SharedStore {
    */
   call(command: string, ...args: readonly StoreArgument[]): Promise<unknown>;
   /**
-   * One script. All keys must have one hash tag, so that a cluster can run it.
+   * One script, which on a cluster needs keys of one hash tag.
    * @throws {StoreUnavailable} within the bound
    */
   run(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown>;

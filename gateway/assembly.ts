@@ -5,6 +5,8 @@ import { noMeter } from '#core/meter.ts';
 import { perCall } from '#core/price.ts';
 import type { SharedStore } from '#core/shared-store.ts';
 import { Auth } from '#policies/auth/auth.ts';
+import { Limits } from '#policies/limits/limits.ts';
+import { limitProblems } from '#policies/limits/problems.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
@@ -30,6 +32,7 @@ export interface Assembly {
   readonly auth: Auth;
   /** All that is called: the upstreams, and identity providers from their first call on. */
   readonly called: () => Iterable<Upstream>;
+  readonly limits: Limits;
   /** Of the public listener; undefined for plain HTTP. */
   readonly tls: SecureContextOptions | undefined;
   /** Missing where no module brings SDL. */
@@ -89,19 +92,22 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     { clock: surroundings.clock, store: surroundings.store, upstream },
     running?.auth,
   );
-  const stages = requestStages(config, routes, surroundings.load, auth.verifiers, surroundings.used);
+  const limits = new Limits({ ...config, routes: routes.routes }, surroundings, running?.limits);
+  const stages = requestStages(config, routes, surroundings.load, auth.verifiers, surroundings.used, limits);
   const placed = placePolicies(stages, modules);
   const found = [
     ...contracts.problems,
     ...tieProblems(routes),
     ...routeProblems(config, transforms, originOf),
     ...placed.problems,
+    ...limitFindings(project, upstreams, graphql),
   ];
   if (found.length > 0) throw new ProblemsError(found);
   return {
     upstreams,
     auth,
     called: () => [...upstreams.values(), ...auth.upstreams.values()],
+    limits,
     tls: listenerTls(project),
     execution,
     trusted,
@@ -114,6 +120,24 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     stages: placed.stages,
     takeOver: () => settle.forEach((apply) => apply()),
   };
+}
+
+/** What of the limits does not fit together, as sentences. */
+function limitFindings({ loaded }: Project, upstreams: ReadonlyMap<string, Upstream>, graphql: boolean): string[] {
+  const { config, sources } = loaded;
+  const weightOf = (name: string) => upstreams.get(name)!.settings.weight;
+  const costs = config.routes.map(({ path, upstream, split, aggregate, cost }) => {
+    const parts = Object.values(aggregate?.parts ?? {}).map((part) => weightOf(part.upstream));
+    const whole = parts.reduce((sum, weight) => sum + weight, 0);
+    const targets = upstream === undefined ? (split ?? []).map((target) => target.upstream) : [upstream];
+    return { name: path, cost: cost ?? Math.max(whole, ...targets.map(weightOf)) };
+  });
+  // What an operation costs is known once it comes, and may be nothing.
+  const cheapest = graphql ? 0 : Math.min(...costs.map(({ cost }) => cost));
+  const least = costs.find(({ cost }) => cost === cheapest) ?? { name: 'an operation', cost: 0 };
+  return limitProblems(config, (index) => costs[index]!, least).map(
+    ({ path, message }) => `${path.join('.')} (${sources.of(path)}): ${message}`,
+  );
 }
 
 /** Reads the listener's certificates, and whether they fit together. */

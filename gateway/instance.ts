@@ -3,6 +3,7 @@ import { systemClock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { silentLogger } from '#core/log.ts';
 import { admitConnection } from '#policies/auth/connection-init.ts';
+import { settle } from '#policies/limits/stages.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { MemoryStore } from '#upstreams/cache/memory-store.ts';
@@ -124,6 +125,7 @@ export class Instance {
         load: this.#load,
         upstream: (name) => this.#assembly.upstreams.get(name),
         used: (what, consumer) => this.uses.count(what, consumer),
+        charge: (context, cost) => this.#assembly.limits.charge(context, cost),
         refusals: telemetry.refusals,
         audit: telemetry.audit,
         examples: readExamples(project.modulesDir),
@@ -196,11 +198,13 @@ export class Instance {
 
   #startAssembly(): void {
     this.#assembly.auth.start();
+    this.#assembly.limits.start();
     this.#running.start(this.#assembly.upstreams.values());
   }
 
   #settled(context: RequestContext): void {
     this.#assembly.auth.sessions.leave(context);
+    settle(context);
     this.telemetry.settled(context, systemClock.monotonicMs() - context.startedMs);
   }
 
@@ -255,6 +259,7 @@ export class Instance {
     this.readiness.phase = 'stopped';
     this.operations.stop();
     await this.#running.destroy();
+    await this.#assembly.limits.stop();
     await this.#assembly.auth.stop();
     this.#assembly.contracts.stop();
     await this.spend.stop();

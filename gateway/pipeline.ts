@@ -9,6 +9,8 @@ import { deadline as clientDeadline } from '#policies/deadline/deadline.ts';
 import { limitDocument } from '#policies/document-limits/document-limits.ts';
 import { countTokens } from '#policies/document-limits/tokens.ts';
 import { guard } from '#policies/guard/guard.ts';
+import type { Limits } from '#policies/limits/limits.ts';
+import { charge, perIp } from '#policies/limits/stages.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { overload, shed } from '#policies/overload/overload.ts';
 import { securityHeaders } from '#policies/security-headers/security-headers.ts';
@@ -39,6 +41,7 @@ export function requestStages(
   load: LoadShedder,
   verifiers: Verifiers,
   uses: (what: string, consumer: string) => void,
+  limits: Limits,
 ): readonly Stage[] {
   const crossOrigin = cors(config.cors);
   return [
@@ -46,6 +49,7 @@ export function requestStages(
     { name: 'overload', policy: overload(load), why: 'refusing costs less than what it refuses' },
     { name: 'guard', policy: guard, why: 'nothing may be matched against a target that can be read in two ways' },
     { name: 'blocked', policy: keepOut(verifiers.blocked), why: 'whom an operator keeps out costs nothing more' },
+    { name: 'per-ip', policy: perIp(limits), why: 'by address alone, in memory: a flood pays for nothing below' },
     { name: 'route', policy: routing(routes, crossOrigin), why: 'all that follows depends on it' },
     {
       name: 'cors',
@@ -63,12 +67,9 @@ export function requestStages(
     { name: 'authorize', policy: authorize, why: 'who may not come in is not waited for' },
     { name: 'retirement', policy: retire(uses), why: 'below those that know who still calls it' },
     { name: 'deadline', policy: clientDeadline, why: 'the clock runs before the first thing that may wait: the body' },
-    {
-      name: 'body',
-      policy: body,
-      why: 'bounded and whole before anyone looks into it; below all that needs the head alone',
-    },
+    { name: 'body', policy: body, why: 'whole before anyone looks into it, and below all that needs the head alone' },
     { name: 'validate', policy: validation, why: 'against the document of the API, which speaks of the body too' },
+    { name: 'charge', policy: charge(limits), why: 'last before work is done: what is refused above costs nothing' },
   ];
 }
 

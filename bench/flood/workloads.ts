@@ -1,6 +1,7 @@
 /** What the gateway is flooded with. Each workload has an upstream that answers from memory and one good answer. */
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { oneClient } from '../one-client.ts';
 import { freePort } from '../ports.ts';
 import { Running } from '../processes.ts';
 import type { Run } from '../scenario.ts';
@@ -96,8 +97,9 @@ export async function startSubject(run: Run, stack: AsyncDisposableStack, worklo
   const [port, adminPort] = [await freePort(), await freePort()];
   const file = join(await mkdtemp(join(run.folder, 'weir-')), 'gateway.yaml');
   const listeners = { listen: { port, drainDelay: '0s' }, admin: { port: adminPort } };
-  await writeFile(file, JSON.stringify({ ...(await workload.prepare(run, stack)), ...listeners }, undefined, 2));
   const [{ folder }] = run.checkouts as [Run['checkouts'][number]];
+  const config = { ...oneClient(folder), ...(await workload.prepare(run, stack)), ...listeners };
+  await writeFile(file, JSON.stringify(config, undefined, 2));
   const command = node(join(folder, 'gateway/main.ts'), 'start', '--config', file);
   const process = await Running.start({ name: 'Weir', command, core: run.cores.subject }, port);
   stack.defer(() => process.stop());

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Exposition } from '../exposition.ts';
+import { oneClient } from '../one-client.ts';
 import { freePort } from '../ports.ts';
 import { Running, spawnOn } from '../processes.ts';
 import type { Run } from '../scenario.ts';
@@ -33,7 +34,9 @@ export async function startSubject(run: Run, stack: AsyncDisposableStack, { upst
   for (const name of wellNames) origins[name] = well.origin;
   for (const [name, peerPort] of Object.entries(sick.ports)) origins[name] = `http://127.0.0.1:${peerPort}`;
   const names = Object.keys(origins);
+  const [checkout] = run.checkouts;
   const config = {
+    ...oneClient(checkout!.folder),
     modules: join(import.meta.dirname, '../../test/fixtures/sick'),
     listen: { port, drainDelay: '0s' },
     admin: { port: adminPort },
@@ -45,7 +48,6 @@ export async function startSubject(run: Run, stack: AsyncDisposableStack, { upst
   };
   const file = join(await mkdtemp(join(run.folder, 'weir-')), 'gateway.yaml');
   await writeFile(file, JSON.stringify(config, undefined, 2));
-  const [checkout] = run.checkouts;
   const command = node(join(checkout!.folder, 'gateway/main.ts'), 'start', '--config', file);
   const process = await Running.start({ name: 'Weir', command, core: run.cores.subject }, port);
   stack.defer(() => process.stop());

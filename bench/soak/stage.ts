@@ -2,6 +2,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { spawnShop, type Shop } from '../../examples/shop/services/spawn.ts';
+import { oneClient } from '../one-client.ts';
 import { freePort } from '../ports.ts';
 import { pin, Running } from '../processes.ts';
 import type { Run } from '../scenario.ts';
@@ -89,6 +90,7 @@ function configure({ shop, port, adminPort, variant }: Choices): object {
     maxInFlight: 200,
   };
   return {
+    ...oneClient(root),
     modules: join(root, 'resolvers'),
     listen: {
       port,

@@ -1,6 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../ports.ts';
+import { oneClient } from '../one-client.ts';
 import type { Checkout, Run, Subject } from '../scenario.ts';
 import { node } from './node.ts';
 
@@ -14,6 +15,7 @@ export function weir(run: Run, { name, folder }: Checkout, config: Readonly<Reco
     launch: async (port) => {
       const file = join(await mkdtemp(join(run.folder, 'weir-')), 'gateway.yaml');
       const whole = {
+        ...oneClient(folder),
         ...config,
         // Nobody watches /readyz here.
         listen: { host: '127.0.0.1', port, drainDelay: '0s' },

@@ -10,9 +10,10 @@ import { telemetrySchema } from '#gateway/telemetry/settings.ts';
 import { authSchema, consumersSchema } from '#policies/auth/settings.ts';
 import { compressionSchema } from '#policies/compression/settings.ts';
 import { corsProblem, corsSchema } from '#policies/cors/settings.ts';
+import { limitsSchema, tiersSchema } from '#policies/limits/settings.ts';
 import { securityHeadersSchema } from '#policies/security-headers/settings.ts';
 import { cacheSchema } from '#upstreams/cache/settings.ts';
-import { name, notBuilt } from '#upstreams/fields.ts';
+import { name } from '#upstreams/fields.ts';
 import { upstreamSchema } from '#upstreams/settings.ts';
 
 const ports = z.object({ listen: z.object({ port: z.number() }), admin: z.object({ port: z.number() }) });
@@ -55,8 +56,8 @@ export const configSchema = z
       'Objectives for the service that clients get; `weir alerts` prints the rules that watch over them.',
     ),
     redis: redisSchema.prefault({}).describe('What instances share. A change needs a restart.'),
-    tiers: notBuilt(),
-    limits: notBuilt(),
+    tiers: tiersSchema.describe('What consumers may use, by tier; `anonymous` is the tier of who shows no credential.'),
+    limits: limitsSchema.prefault({}).describe('Limits beside those of tiers and routes, and how all of them behave.'),
     compression: compressionSchema
       .prefault({})
       .describe('How answers are compressed for whoever asks for it; `off` leaves all as they are.'),

@@ -1,3 +1,4 @@
+import type { SharedLimits } from '#policies/limits/limits.ts';
 import { version } from '#gateway/version.ts';
 import type { Override } from './override.ts';
 import { gatewayProblems } from './problems.ts';
@@ -22,6 +23,8 @@ export interface ProcessStatus {
   /** At the last look, and from when on it sheds load. */
   readonly eventLoopLagMs: number;
   readonly maxEventLoopLagMs: number;
+  /** Whether its limits are counted in Redis; left out where none is configured. */
+  readonly limits?: SharedLimits;
   /** Resident memory. */
   readonly memoryBytes: number;
 }

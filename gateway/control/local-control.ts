@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts';
+import type { Limits } from '#policies/limits/limits.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import type { MemoryStore } from '#upstreams/cache/memory-store.ts';
@@ -23,7 +24,7 @@ export interface Controlled extends Reloadable {
   readonly spend: Spend;
   readonly uses: Uses;
   readonly cache: MemoryStore;
-  readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream> };
+  readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream>; readonly limits: Pick<Limits, 'shared'> };
 }
 
 /** Control of this process. */
@@ -41,7 +42,8 @@ export class LocalControl implements Control {
   }
 
   readiness(): Promise<ReadinessReport> {
-    return Promise.resolve(this.#instance.readiness.report(this.#instance.assembly.upstreams.values()));
+    const { upstreams, limits } = this.#instance.assembly;
+    return Promise.resolve(this.#instance.readiness.report(upstreams.values(), limits.shared));
   }
 
   status(): Promise<GatewayStatus> {

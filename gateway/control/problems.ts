@@ -36,13 +36,15 @@ export function gatewayProblems(processes: readonly ProcessStatus[], configurati
   const problems: string[] = [];
   // Of several, one that leaves or comes is a rolling restart.
   const serves = processes.some(({ phase }) => phase === 'ready');
-  for (const { pid, phase, shedding, passed, eventLoopLagMs, maxEventLoopLagMs } of processes) {
+  for (const { pid, phase, shedding, passed, eventLoopLagMs, maxEventLoopLagMs, limits } of processes) {
     const who = processes.length === 1 ? '' : `process ${pid}: `;
     if (phase !== 'ready' && !serves) problems.push(`${who}it is ${phase}`);
     if (shedding)
       problems.push(`${who}it refuses requests for load${passed < 1 ? ` (lets ${percent(passed)} through)` : ''}`);
     else if (eventLoopLagMs >= maxEventLoopLagMs)
       problems.push(`${who}its event loop is ${Math.round(eventLoopLagMs)} ms late`);
+    if (limits && limits.counted !== 'redis')
+      problems.push(`${who}Redis does not answer, so limits are not counted there (onStoreFailure: ${limits.counted})`);
   }
   const { lastAttempt } = configuration;
   if (lastAttempt?.ok === false)

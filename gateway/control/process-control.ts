@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
 import type { Blocked } from '#policies/auth/blocked.ts';
+import type { Limits } from '#policies/limits/limits.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Project } from '#gateway/project.ts';
@@ -27,6 +28,7 @@ export interface Serving {
   readonly load: LoadShedder;
   readonly assembly: {
     readonly upstreams: ReadonlyMap<string, Upstream>;
+    readonly limits: Pick<Limits, 'shared'>;
     readonly auth: { readonly blocked: Pick<Blocked, 'look'> };
     readonly called: () => Iterable<Upstream>;
     readonly routes: { readonly routes: readonly { readonly name: string }[] };
@@ -74,6 +76,7 @@ export class ProcessControl {
         shedding: load.shedding,
         passed: Number(load.share.toPrecision(3)),
         eventLoopLagMs: Math.round(load.lagMs * 10) / 10,
+        ...(assembly.limits.shared && { limits: assembly.limits.shared }),
         maxEventLoopLagMs: project.loaded.config.listen.maxEventLoopLag,
         memoryBytes: process.memoryUsage.rss(),
       },

@@ -59,7 +59,13 @@ export class FleetControl implements Control {
           },
         ] as const,
     );
-    return { status: phase === 'ready' && !ready ? 'starting' : phase, upstreams: Object.fromEntries(upstreams) };
+    const limits = processes.map(({ process }) => process.limits);
+    const worst = limits.find((each) => each && each.counted !== 'redis') ?? limits[0];
+    return {
+      status: phase === 'ready' && !ready ? 'starting' : phase,
+      upstreams: Object.fromEntries(upstreams),
+      ...(worst && { limits: worst }),
+    };
   }
 
   async status(): Promise<GatewayStatus> {

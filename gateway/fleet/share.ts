@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
+import { perCall } from '#core/price.ts';
+import { limitLists } from '#policies/limits/problems.ts';
 import type { ListenSettings } from '#gateway/http/settings.ts';
 import type { Project } from '#gateway/project.ts';
 
@@ -15,13 +17,14 @@ const ofUpstream = ['maxConnections', 'maxInFlight'] as const;
 /** Bounds that cannot be shared by so many workers, as sentences. */
 export function shareProblems({ loaded: { config, sources } }: Project): string[] {
   const workers = workersOf(config.listen);
-  const { listen, upstreams, graphql } = config;
+  const { listen, upstreams, graphql, redis } = config;
   const bounds = [
     ...ofListen.map((key) => ({ path: ['listen', key], total: listen[key] })),
     { path: ['graphql', 'subscriptions', 'maxOpen'], total: graphql.subscriptions.maxOpen },
     ...Object.entries(upstreams).flatMap(([name, upstream]) =>
       ofUpstream.map((key) => ({ path: ['upstreams', name, key], total: upstream[key] })),
     ),
+    ...(workers > 1 ? quotas(config, redis.url !== '') : []),
   ];
   return bounds.flatMap(({ path, total }) =>
     // 0 turns a thing off, in all of them alike.
@@ -31,6 +34,17 @@ export function shareProblems({ loaded: { config, sources } }: Project): string[
           `${path.join('.')} (${sources.of(path)}): ${total} is too few for ${workers} workers (listen.workers), each of ` +
             `which enforces its share. Fix: write ${workers} or more, or run fewer workers.`,
         ],
+  );
+}
+
+/** Of limits: those of addresses are enforced by each worker for itself, the others where nothing is shared. */
+function quotas(
+  config: GatewayConfig,
+  shared: boolean,
+): { readonly path: (string | number)[]; readonly total: number }[] {
+  const { perIp, global, tier, route } = limitLists(config);
+  return [...perIp, ...(shared ? [] : [...global, ...tier, ...route])].flatMap(({ path, limits }) =>
+    limits.map(({ quota }, index) => ({ path: [...path, index, 'quota'], total: quota / perCall })),
   );
 }
 

@@ -18,6 +18,7 @@ import { readAccept } from './accept.ts';
 import { readContentType } from './content-type.ts';
 import { Documents } from './documents/documents.ts';
 import type { TrustedDocuments } from './documents/trusted.ts';
+import type { ChargeOperation } from './engine.ts';
 import { ErrorFormat } from './error-format.ts';
 import type { DemoKeys } from './graphiql-consumers.ts';
 import { GraphiqlPage } from './graphiql.ts';
@@ -51,6 +52,7 @@ export interface GraphqlDoorOptions {
   readonly upstream: (name: string) => Upstream | undefined;
   /** Told of each deprecated field that an operation selects, and whose it is. Default: nobody is. */
   readonly used?: (what: string, consumer: string) => void;
+  readonly charge: ChargeOperation;
   readonly refusals: RefusalLog;
   readonly audit: Pick<AuditLog, 'denied'>;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
@@ -86,7 +88,19 @@ class Door implements GraphqlDoor {
   #yoga: YogaLane;
 
   constructor(options: GraphqlDoorOptions) {
-    const { settings: first, phases, execution, clock, log, meter, load, refusals, admit, examples = [] } = options;
+    const {
+      settings: first,
+      phases,
+      execution,
+      clock,
+      log,
+      meter,
+      load,
+      refusals,
+      admit,
+      charge,
+      examples = [],
+    } = options;
     const errors = new ErrorFormat(log);
     const operationLog = new OperationLog(log, clock, refusals, options.audit);
     const schema = withIncrementalDelivery(execution.schema);
@@ -105,6 +119,7 @@ class Door implements GraphqlDoor {
       clock,
       meter,
       load,
+      charge,
       log,
       weightOf,
       breakerOf,

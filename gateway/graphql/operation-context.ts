@@ -1,5 +1,6 @@
 import type { Cancellation } from '#core/cancellation.ts';
 import { RequestContext } from '#core/context.ts';
+import { settle } from '#policies/limits/stages.ts';
 
 export interface OwnFacts {
   readonly id?: string;
@@ -45,13 +46,16 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
 }
 
 /** Adds what an operation called and met to the account of the request that it came by. */
-export function account(parent: RequestContext, { calls, errorCode, denial, fallback }: RequestContext): void {
+export function account(parent: RequestContext, own: RequestContext): void {
+  const { calls, errorCode, denial, fallback } = own;
+  settle(own);
   const { sent } = parent.calls;
   for (const [upstream, count] of calls.sent) sent.set(upstream, (sent.get(upstream) ?? 0) + count);
   parent.calls.total += calls.total;
   parent.calls.spent += calls.spent;
   parent.calls.collapsed += calls.collapsed;
   parent.calls.cached += calls.cached;
+  parent.reservation?.progress(parent.calls.spent);
   parent.errorCode ??= errorCode;
   parent.denial ??= denial;
   parent.fallback ||= fallback;

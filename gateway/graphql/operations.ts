@@ -8,7 +8,8 @@ import {
 } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
-import { WeirError } from '#core/errors.ts';
+import { toWeirError, WeirError } from '#core/errors.ts';
+import { perCall } from '#core/price.ts';
 import type { IncrementalFormat } from './accept.ts';
 import type { Documents } from './documents/documents.ts';
 import { CallTrace } from '#core/call-trace.ts';
@@ -133,12 +134,36 @@ export class Operations {
     context: RequestContext,
     record: OperationRecord,
   ): Outcome | Promise<Outcome> {
-    const { clock, execution, settings } = this.#engine;
+    const { execution, settings } = this.#engine;
     context.deadlineMs = Math.min(context.deadlineMs, context.startedMs + settings.timeout);
     const args = this.#validate(request, execution.contextFor(context));
     if (Array.isArray(args)) return refuse(context, refused('BAD_USER_INPUT', args), record);
     this.#admit(request, args, context, true);
     if (request.explain === 'plan') return this.#plan(request, args, context, record);
+    return this.#charged(context, record, () => this.#executeCharged(request, args, format, context, record));
+  }
+
+  /** Goes on with an operation once it has been charged, at once where nothing has to be asked. */
+  #charged(
+    context: RequestContext,
+    record: OperationRecord,
+    goOn: () => Outcome | Promise<Outcome>,
+  ): Outcome | Promise<Outcome> {
+    // What nothing prices counts as a call.
+    const asked = this.#engine.charge(context, context.estimate?.total ?? perCall);
+    return asked
+      ? asked.then(goOn, (error: unknown) => refuse(context, refusedAs(toWeirError(error)), record))
+      : goOn();
+  }
+
+  #executeCharged(
+    request: OperationRequest,
+    args: ValidatedExecutionArgs,
+    format: IncrementalFormat | undefined,
+    context: RequestContext,
+    record: OperationRecord,
+  ): Outcome | Promise<Outcome> {
+    const { clock, settings } = this.#engine;
     if (request.explain === 'run' || settings.development) context.calls.trace = new CallTrace();
     record.execute();
     const inTime = enforceDeadline(context, clock);
@@ -207,9 +232,13 @@ export class Operations {
     args: ValidatedExecutionArgs,
     context: RequestContext,
   ): Readonly<Record<string, unknown>> | undefined {
-    if (!request.explain && !this.#engine.settings.reportCost) return undefined;
+    const cost = costReport(context);
+    const { reply, reservation } = context;
+    const limited = reservation !== undefined && cost?.limit !== undefined;
+    if (!limited && !request.explain && !this.#engine.settings.reportCost) return undefined;
+    if (cost && !reply.started) reply.headers['x-weir-cost'] = String(cost.actual);
     const explanation = this.#explain(request, args, context);
-    return { cost: costReport(context), ...(explanation && { explain: explanation }) };
+    return { cost, ...(explanation && { explain: explanation }) };
   }
 
   /** For who writes modules: says which loaders were called more often than they need be. */
@@ -226,7 +255,15 @@ export class Operations {
     if (Array.isArray(args)) return refuse(context, refused('BAD_USER_INPUT', args), record);
     this.#admit(request, args, context, false);
     if (request.explain === 'plan') return this.#plan(request, args, context, record);
-    this.#subscriptions.reserve();
+    return this.#charged(context, record, () => this.#open(args, context, record));
+  }
+
+  #open(args: ValidatedExecutionArgs, context: RequestContext, record: OperationRecord): Outcome | Promise<Outcome> {
+    try {
+      this.#subscriptions.reserve();
+    } catch (error) {
+      return refuse(context, refusedAs(toWeirError(error)), record);
+    }
     context.sustained = true;
     record.execute();
     return this.#subscriptions

@@ -132,8 +132,8 @@ async function runEntry(
     outcome = await operations.run(own, parameters, exchange.delivery);
   } finally {
     load.leave();
+    account(exchange.context, own);
   }
-  account(exchange.context, own);
   operationLog.write(own);
   return asYogas('result' in outcome ? outcome.result : {});
 }

@@ -58,7 +58,7 @@ export function problem(error: WeirError, requestId: string): object {
   return {
     // Extensions first: they never stand in for a member that RFC 9457 §3.1 defines.
     ...error.extensions,
-    type: `/docs/errors/${error.code}`,
+    type: row.type ?? `/docs/errors/${error.code}`,
     title: row.title,
     status: error.status,
     ...(error.message !== row.title && { detail: error.message }),

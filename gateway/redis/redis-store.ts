@@ -20,7 +20,8 @@ export class RedisStore implements SharedStore {
   readonly #commands: RedisClient;
   readonly #messages: RedisClient;
   readonly #maxPending: number;
-  readonly #timeoutMs: number;
+  readonly timeoutMs: number;
+  readonly clustered: boolean;
   readonly #log: Logger;
   readonly #digests = new WeakMap<StoreScript, string>();
   readonly #listeners = new Map<string, Set<StoreListener>>();
@@ -30,7 +31,8 @@ export class RedisStore implements SharedStore {
   constructor(settings: RedisSettings, log: Logger) {
     this.prefix = settings.keyPrefix + format;
     this.#maxPending = settings.maxPending;
-    this.#timeoutMs = settings.timeout;
+    this.timeoutMs = settings.timeout;
+    this.clustered = settings.cluster || settings.nodes.length > 0;
     this.#log = log;
     this.#commands = connectRedis(settings, 'commands');
     this.#messages = connectRedis(settings, 'messages');
@@ -62,18 +64,19 @@ export class RedisStore implements SharedStore {
   }
 
   call(command: string, ...args: readonly StoreArgument[]): Promise<unknown> {
-    return this.#bounded(() => this.#commands.call(command, ...args.map(plain)));
+    return this.#send(command, args, this.timeoutMs);
   }
 
   async run(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown> {
     const digest = this.#digestOf(script);
     const rest = [keys.length, ...keys, ...args];
+    const startedMs = performance.now();
     try {
-      return await this.call('EVALSHA', digest, ...rest);
+      return await this.#send('EVALSHA', [digest, ...rest], this.timeoutMs);
     } catch (error) {
       // After a restart or SCRIPT FLUSH it does not know the script, and has done nothing.
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return this.call('EVAL', script.lua, ...rest);
+      return this.#send('EVAL', [script.lua, ...rest], Math.max(1, this.timeoutMs - (performance.now() - startedMs)));
     }
   }
 
@@ -102,17 +105,17 @@ export class RedisStore implements SharedStore {
   }
 
   /** ioredis times a command only once it is written, so a socket that takes nothing would hold it. */
-  #bounded(send: () => Promise<unknown>): Promise<unknown> {
+  #send(command: string, args: readonly StoreArgument[], timeoutMs: number): Promise<unknown> {
     if (!this.#up) return Promise.reject(new StoreUnavailable('Redis is not connected'));
     if (this.#pending >= this.#maxPending) return Promise.reject(new StoreUnavailable('too much is asked of Redis'));
     this.#pending++;
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new StoreUnavailable('Redis did not answer in time')), this.#timeoutMs);
+      const late = setTimeout(() => reject(new StoreUnavailable('Redis did not answer in time')), timeoutMs);
       const settle = () => {
         clearTimeout(late);
         this.#pending--;
       };
-      send().then(
+      this.#commands.call(command, ...args.map(plain)).then(
         (answer) => {
           settle();
           resolve(answer);

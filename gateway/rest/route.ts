@@ -4,6 +4,7 @@ import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
 import type { RouteContract } from '#policies/validation/route-contract.ts';
 import type { Transform as VersionTransform } from '#upstreams/transforms/transform.ts';
+import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
@@ -37,6 +38,8 @@ export interface RestRouteOptions {
   readonly retirement: Retirement | undefined;
   /** As what it is written down who calls it; undefined where it is not. */
   readonly usedAs: string | undefined;
+  readonly cost: number | undefined;
+  readonly limits: readonly LimitSettings[];
 }
 
 /** A route that passes requests through to an upstream. */
@@ -69,6 +72,9 @@ export class RestRoute implements TableEntry {
   readonly transform: Transform | undefined;
   readonly #target: Target;
   readonly #split: Split | undefined;
+  readonly limits: readonly LimitSettings[];
+  readonly #cost: number | undefined;
+  readonly #upstreams: readonly Upstream[];
 
   constructor(options: RestRouteOptions) {
     this.name = options.name;
@@ -99,6 +105,20 @@ export class RestRoute implements TableEntry {
     const changed = options.transform?.requestBody ?? options.targets.find(({ transform }) => transform);
     const held = changed !== undefined || contract?.readsBodies === true;
     this.bufferBytes = held ? Number.POSITIVE_INFINITY : bufferBytes;
+    this.limits = options.limits;
+    this.#cost = options.cost;
+    this.#upstreams = options.targets.map(({ upstream }) => upstream);
+  }
+
+  /** Thousandths of a call, the dearest of those that it may make. */
+  get cost(): number {
+    if (this.#cost !== undefined) return this.#cost;
+    if (this.#upstreams.length === 1) return this.upstream.settings.weight;
+    return Math.max(...this.#upstreams.map(({ settings }) => settings.weight));
+  }
+
+  get flat(): boolean {
+    return this.#cost !== undefined;
   }
 
   /** The OpenAPI document that says what it serves: that of its upstream, or of the version that is made of it. */

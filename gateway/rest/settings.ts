@@ -4,10 +4,11 @@ import { requirementSchema } from '#policies/auth/settings.ts';
 import { routeCompressionSchema } from '#policies/compression/settings.ts';
 import { routeCorsSchema } from '#policies/cors/settings.ts';
 import { validateSchema } from '#policies/validation/settings.ts';
+import { limitList } from '#policies/limits/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { retirementSchema } from '#policies/retirement/settings.ts';
-import { duration, headerName, method, name, notBuilt, size } from '#upstreams/fields.ts';
+import { duration, headerName, method, name, notBuilt, price, size } from '#upstreams/fields.ts';
 import { Template, templateProblem } from './template.ts';
 import { bodySchema, headersSchema, querySchema, templatesOf, type TransformSettings } from './transform/settings.ts';
 import { aggregateSchema, parametersOf, type AggregateSettings } from './aggregate/settings.ts';
@@ -141,14 +142,18 @@ export const routeSchema = z
     validate: validateSchema
       .optional()
       .describe('What of it is held to the OpenAPI document of its upstream; nothing when left out.'),
-    cost: notBuilt(),
+    cost: price()
+      .optional()
+      .describe(
+        'Price of a request in upstream calls, paid when it calls at all; the `weight` of its upstream when left out.',
+      ),
     auth: requirementSchema.optional().describe('Who may call it; `auth.default` when left out.'),
-    limits: notBuilt(),
     cache: rulesSchema
       .optional()
       .describe(
         "How answers are stored where the upstream says nothing, before the upstream's own `cache`; `false`: not at all.",
       ),
+    limits: limitList.describe('Limits of this route, besides those of the tier.'),
     aggregate: aggregateSchema
       .optional()
       .describe('One answer from calls to several upstreams, in place of `upstream`; see aggregates.md.'),

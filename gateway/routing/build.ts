@@ -133,6 +133,8 @@ function restRoute(
     timeoutMs: settings.timeout,
     maxBodyBytes: settings.maxBodyBytes ?? config.listen.maxBodyBytes,
     requirement: requirementOf(settings.auth, config.auth.default),
+    cost: settings.cost,
+    limits: settings.limits,
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
@@ -166,6 +168,8 @@ function aggregateRoute(settings: RouteSettings, { config, upstreams, group, ori
     aggregate: new Aggregate(settings.aggregate!, upstreams),
     retirement: settings.deprecated && new RouteRetirement(settings.deprecated),
     usedAs: usedAs(settings, group),
+    cost: settings.cost,
+    limits: settings.limits,
   });
 }
 

@@ -48,7 +48,7 @@ export class Consumers {
   identityOf(
     consumer: string,
     said: Omit<ClaimedIdentity, 'consumer'>,
-    rest: Pick<Identity, 'credential' | 'claims' | 'expiresMs'>,
+    rest: Pick<Identity, 'credential' | 'key' | 'claims' | 'expiresMs'>,
   ): Identity {
     const known = this.#byId.get(consumer);
     return {

@@ -44,7 +44,7 @@ describe('the JSON Schema for editors', () => {
     'listen: { tls: { cert: a } }',
     'redis: { db: 1 }',
     'auth: { default: never }',
-    'tiers: {}',
+    'tiers: { pro: { limits: {} } }',
     'graphql: { introspection: "yes" }',
     'upstreams: { a: {} }',
     'upstreams: { "a b": { endpoints: [http://a] } }',

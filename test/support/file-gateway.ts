@@ -75,6 +75,9 @@ export class FileGateway {
 
 function textOf(config: object | string): string {
   if (typeof config === 'string') return config;
-  const { listen, admin, ...rest } = config as { readonly listen?: object; readonly admin?: object };
-  return `${JSON.stringify({ listen: { ...unhurried, ...listen }, admin: { port: 0, ...admin }, ...rest }, null, 2)}\n`;
+  const { listen, admin, limits, ...rest } = config as Readonly<
+    Record<'listen' | 'admin' | 'limits', object | undefined>
+  >;
+  const usual = { listen: { ...unhurried, ...listen }, admin: { port: 0, ...admin }, limits: { perIp: [], ...limits } };
+  return `${JSON.stringify({ ...usual, ...rest }, null, 2)}\n`;
 }

@@ -122,6 +122,13 @@ export class GatewayProgram {
 export const unhurried = { port: 0, drainDelay: '0ms', maxEventLoopLag: '30s' };
 
 function withPorts(config: object): object {
-  const { listen, admin, ...rest } = config as { readonly listen?: object; readonly admin?: object };
-  return { ...rest, listen: { ...unhurried, ...listen }, admin: { port: 0, ...admin } };
+  const { listen, admin, limits, ...rest } = config as Readonly<
+    Record<'listen' | 'admin' | 'limits', object | undefined>
+  >;
+  return {
+    ...rest,
+    limits: { perIp: [], ...limits },
+    listen: { ...unhurried, ...listen },
+    admin: { port: 0, ...admin },
+  };
 }

@@ -54,13 +54,17 @@ export async function startGateway(
   };
 }
 
-/** Tests share their processes and a busy machine with each other: only those of load shedding are to see any. */
+/**
+ * Tests share their processes and a busy machine with each other: only those of load shedding are to see any. All requests of
+ * a test come from one address, which only those of limits bound.
+ */
 const patient = '60s';
 
 function withListeners(yaml: string): string {
   const listen = yaml.includes('listen:') ? '' : `listen: { port: 0, drainDelay: 0ms, maxEventLoopLag: ${patient} }\n`;
   const admin = yaml.includes('admin:') ? '' : 'admin: { port: 0 }\n';
-  return `${listen}${admin}${yaml}`;
+  const limits = yaml.includes('limits:') ? '' : 'limits: { perIp: [] }\n';
+  return `${listen}${admin}${limits}${yaml}`;
 }
 
 function withPorts(config: TestConfig): object {
@@ -68,6 +72,7 @@ function withPorts(config: TestConfig): object {
     ...config,
     listen: { port: 0, drainDelay: '0ms', maxEventLoopLag: patient, ...(config.listen as object) },
     admin: { port: 0, ...(config.admin as object) },
+    limits: { perIp: [], ...(config.limits as object) },
   };
 }
 

@@ -23,6 +23,7 @@ upstreams:
   catalog: { endpoints: [http://127.0.0.1:1] }
   reviews: { endpoints: [http://127.0.0.1:1] }
 routes: [{ path: /x, upstream: users, fallback: { status: 200 } }]
+redis: { url: redis://127.0.0.1:1 }
 telemetry: { log: silent }
 `;
 

@@ -27,6 +27,9 @@ export const labels = {
   weir_document_source:
     'How a GraphQL document was found: `trusted`, `automatic` (registered by a client), `text`; `refused` where it was not run.',
   weir_field: 'The GraphQL field, as `Type.field`.',
+  weir_limit: "The limit's name.",
+  weir_limit_outcome:
+    '`admitted`, `refused`; of those admitted `warned`, `delayed`; `shadow`: only a limit that reports would have refused.',
   weir_message: '`request` or `response`.',
   weir_outcome: '`ok`, `partial` (fields are missing), `failed` (no data), `refused` (not executed).',
   weir_reload_outcome: '`applied` or `refused`.',
@@ -76,6 +79,10 @@ export const labelsOf: Readonly<Record<string, readonly Label[]>> = {
   'weir.graphql.documents': ['weir_document_source'],
   'weir.graphql.operation.duration': ['graphql_operation_type', 'weir_outcome'],
   'weir.graphql.subscriptions.open': [],
+  'weir.limits.decisions': ['weir_limit', 'weir_limit_outcome'],
+  'weir.limits.store.duration': [],
+  'weir.limits.store.failures': [],
+  'weir.limits.store.shared': ['weir_worker'],
   'weir.server.connections': [],
   'weir.shed': ['weir_criticality', 'weir_shed_reason'],
   'weir.shed.share': ['weir_criticality'],

@@ -54,6 +54,11 @@ export class Aggregate {
     });
   }
 
+  /** What all parts cost together. */
+  get cost(): number {
+    return this.#parts.reduce((sum, { upstream }) => sum + upstream.settings.weight, 0);
+  }
+
   answer(context: RequestContext): void {
     this.#answer(context).catch((thrown: unknown) => replyWithError(context, toWeirError(thrown)));
   }

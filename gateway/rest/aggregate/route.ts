@@ -2,6 +2,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
+import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import type { Aggregate } from './aggregate.ts';
 
@@ -19,6 +20,8 @@ export interface AggregateRouteOptions {
   readonly aggregate: Aggregate;
   readonly retirement: Retirement | undefined;
   readonly usedAs: string | undefined;
+  readonly cost: number | undefined;
+  readonly limits: readonly LimitSettings[];
 }
 
 /** Asks for all of it within the route's time. */
@@ -47,6 +50,8 @@ export class AggregateRoute implements TableEntry {
   /** It is read, and a read has no content. */
   readonly maxBodyBytes = 0;
   readonly bufferBytes = Number.POSITIVE_INFINITY;
+  readonly limits: readonly LimitSettings[];
+  readonly #cost: number | undefined;
 
   constructor(options: AggregateRouteOptions) {
     this.name = options.name;
@@ -62,5 +67,16 @@ export class AggregateRoute implements TableEntry {
     this.aggregate = options.aggregate;
     this.retirement = options.retirement;
     this.usedAs = options.usedAs;
+    this.limits = options.limits;
+    this.#cost = options.cost;
+  }
+
+  /** Thousandths of a call. */
+  get cost(): number {
+    return this.#cost ?? this.aggregate.cost;
+  }
+
+  get flat(): boolean {
+    return this.#cost !== undefined;
   }
 }

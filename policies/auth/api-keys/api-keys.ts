@@ -9,6 +9,9 @@ import type { IssuedKeys } from './issued-keys.ts';
 import type { KeyRecord } from './key-record.ts';
 import { networks } from './networks.ts';
 
+/** Of the hash, enough to tell keys apart by. */
+const keyNameLength = 24;
+
 /** What a key may be good for depends on the request that shows it. */
 export interface KeyUseCase {
   readonly method: string;
@@ -56,7 +59,7 @@ export class ApiKeys {
   #staticKey(hash: string): Principal | undefined {
     const consumer = this.#consumers.withKey(hash);
     if (!consumer) return undefined;
-    const shown = this.#principal(consumer.id, consumer.scopes, Number.POSITIVE_INFINITY, always);
+    const shown = this.#principal(consumer.id, hash, consumer.scopes, Number.POSITIVE_INFINITY, always);
     const principal = { ...shown, fileKey: hash };
     this.#static.set(hash, principal);
     return principal;
@@ -80,7 +83,7 @@ export class ApiKeys {
     if (!known) {
       const { consumer, scopes, expiresMs, allowIps } = record;
       known = {
-        principal: this.#principal(consumer, scopes, expiresMs ?? Number.POSITIVE_INFINITY, async () =>
+        principal: this.#principal(consumer, hash, scopes, expiresMs ?? Number.POSITIVE_INFINITY, async () =>
           isIssued(await this.#issued!.find(hash)),
         ),
         allowed: allowIps.length > 0 ? networks(allowIps) : undefined,
@@ -90,10 +93,17 @@ export class ApiKeys {
     return known;
   }
 
-  #principal(consumer: string, scopes: readonly string[], expiresMs: number, holds: Principal['holds']): Principal {
+  #principal(
+    consumer: string,
+    hash: string,
+    scopes: readonly string[],
+    expiresMs: number,
+    holds: Principal['holds'],
+  ): Principal {
+    const key = hash.slice(-keyNameLength);
     const said = { subject: undefined, tier: undefined, roles: [], scopes };
     return {
-      identity: this.#consumers.identityOf(consumer, said, { credential: 'apiKey', claims: {}, expiresMs }),
+      identity: this.#consumers.identityOf(consumer, said, { credential: 'apiKey', key, claims: {}, expiresMs }),
       holds,
       boundTo: undefined,
     };

@@ -1,0 +1,147 @@
+import { perCall } from '#core/price.ts';
+import type { Rule } from './counters/counter.ts';
+import { slices } from './counters/sliding-window.ts';
+import { Table } from './counters/table.ts';
+import { payers, type PaidBy, type PayerOf } from './payer.ts';
+import { ratioOf, type LimitSettings } from './settings.ts';
+
+/** Counters of one limit in the memory of one process. */
+const maxCounters = 50_000;
+
+/** Tables of counters by the limit they are of: they outlive a configuration. */
+export type Tables = Map<string, Table>;
+
+export interface LimitPlace {
+  /** Where it is written, for its counters: `tier.pro`. */
+  readonly scope: string;
+  readonly settings: LimitSettings;
+  readonly usualPayer: PaidBy;
+  /** Of the quota, what this process enforces. */
+  readonly share: number;
+  readonly warnAt: number;
+  readonly throttleAt: number;
+}
+
+/** One limit of one configuration. */
+export class Limit {
+  readonly name: string;
+  /** What its counters are found by, in every store and over reloads; another way of counting begins anew. */
+  readonly id: string;
+  readonly unit: LimitSettings['unit'];
+  readonly shadow: boolean;
+  /** Clients are told of it. */
+  readonly visible: boolean;
+  readonly payer: PayerOf;
+  readonly table: Table;
+  /** For people: `600 upstream calls in 60s`. */
+  readonly text: string;
+  /** A member of `RateLimit-Policy`. */
+  readonly policy: string;
+  /** The most that it ever holds for this process. */
+  readonly most: number;
+  readonly #settings: LimitSettings;
+  readonly #warnAt: number;
+  readonly #throttleAt: number;
+  readonly #share: number;
+  readonly #shares = new Map<number, Rule>();
+  #rule: Rule;
+
+  constructor(place: LimitPlace, former: Tables, tables: Tables) {
+    const { scope, settings, usualPayer, share, warnAt, throttleAt } = place;
+    const { name, algorithm = 'concurrent', window = 0, unit, by = usualPayer, shadow, hideHeaders } = settings;
+    this.name = name;
+    this.id = `${scope}.${name}:${algorithm}:${unit}:${by}:${window}`;
+    this.unit = unit;
+    this.shadow = shadow;
+    this.visible = !shadow && !hideHeaders;
+    this.payer = payers[by];
+    this.#settings = settings;
+    this.#warnAt = warnAt;
+    this.#throttleAt = throttleAt;
+    this.#share = share;
+    this.#rule = ruleOf(settings, share);
+    this.most = this.#rule.capacity;
+    this.table = former.get(this.id) ?? new Table(maxCounters);
+    tables.set(this.id, this.table);
+    this.text = textOf(settings);
+    this.policy = policyOf(settings);
+  }
+
+  get rule(): Rule {
+    return this.#rule;
+  }
+
+  /** The whole of it, of which this process may have a share. */
+  get capacity(): number {
+    return this.#settings.burst ?? this.#settings.quota;
+  }
+
+  /** What a request takes of it. @param cost in thousandths of a call */
+  amountOf(cost: number): number {
+    return this.unit === 'cost' ? cost : perCall;
+  }
+
+  /** An operator, or a limit that follows how things go, allows another part of the quota for a while; 1 for all of it. */
+  scale(factor: number): void {
+    this.#rule = ruleOf(this.#settings, this.#share * factor);
+  }
+
+  /** The same for one of so many instances that cannot count together. */
+  shareOf(instances: number): Rule {
+    let rule = this.#shares.get(instances);
+    if (!rule) {
+      // Instances come and go; the few numbers there are at a time are all that is worth keeping.
+      if (this.#shares.size > 16) this.#shares.clear();
+      this.#shares.set(instances, (rule = ruleOf(this.#settings, this.#share / instances)));
+    }
+    return rule;
+  }
+
+  /** So much is used that the client is to hear of it. */
+  warns(room: number): boolean {
+    return this.#warnAt < 1 && room <= this.#rule.capacity * (1 - this.#warnAt);
+  }
+
+  /** 0 to 1: how far between where delays begin and the whole quota. */
+  pressure(room: number): number {
+    const from = this.#rule.capacity * (1 - this.#throttleAt);
+    return room >= from ? 0 : Math.min(1, (from - room) / from);
+  }
+}
+
+function ruleOf({ algorithm: written, quota, burst = quota, window = 1 }: LimitSettings, share: number): Rule {
+  const algorithm = written ?? 'concurrent';
+  const capacity = Math.max(1, Math.floor((algorithm === 'token-bucket' ? burst : quota) * share));
+  return {
+    algorithm,
+    capacity,
+    windowMs: window,
+    sliceMs: Math.ceil(window / slices),
+    ...dripOf(quota, window, share),
+  };
+}
+
+/** A share drips in the steps of the whole where it would not be exact otherwise. */
+function dripOf(quota: number, windowMs: number, share: number): Pick<Rule, 'drip' | 'per'> {
+  const part = ratioOf(Math.max(1, Math.floor(quota * share)), windowMs);
+  const whole = ratioOf(quota, windowMs);
+  const coarse = Math.floor(whole.drip * share);
+  return part.per > 10_000 && coarse >= 10 ? { drip: coarse, per: whole.per } : part;
+}
+
+const units = { cost: 'upstream calls', requests: 'requests', concurrent: 'requests at once' } as const;
+
+function textOf({ quota, unit, window, burst }: LimitSettings): string {
+  const time = window === undefined ? '' : ` in ${window / 1_000}s`;
+  const atOnce = burst === undefined ? '' : `, ${burst / perCall} at once`;
+  return `${quota / perCall} ${units[unit]}${time}${atOnce}`;
+}
+
+/** Registered units of draft-ietf-httpapi-ratelimit-headers-10 §8.2, and one of our own. */
+const policyUnits = { cost: 'upstream-calls', requests: 'requests', concurrent: 'concurrent-requests' } as const;
+
+/** draft-ietf-httpapi-ratelimit-headers-10 §3: what may be used in which time. A bucket is told as what it holds, and fills in. */
+function policyOf({ name, quota, burst = quota, window, unit }: LimitSettings): string {
+  const time = window === undefined ? '' : `;w=${Math.max(1, Math.ceil(((burst / quota) * window) / 1_000))}`;
+  return `"${name}";q=${Math.floor(burst / perCall)}${time};qu="${policyUnits[unit]}"`;
+}
