@@ -43,12 +43,7 @@ export class Booking implements Reservation {
   #change(of: (unit: string, amount: number) => number): void {
     const charge = this.#charge;
     const { limits, amounts, store } = charge;
-    let some = false;
-    const changes = limits.map(({ unit }, index) => {
-      const change = charge.counted(index) ? of(unit, amounts[index]!) : 0;
-      some ||= change !== 0;
-      return change;
-    });
-    if (some) store!.settle(charge, changes);
+    const changes = limits.map(({ unit }, index) => (charge.counted(index) ? of(unit, amounts[index]!) : 0));
+    if (changes.some((change) => change !== 0)) store!.settle(charge, changes);
   }
 }

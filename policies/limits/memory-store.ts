@@ -10,7 +10,7 @@ export interface Counting {
 }
 
 /** Of one process alone: its own tables, its whole share. */
-export const alone: Counting = { table: ({ table }) => table, rule: ({ rule }) => rule };
+const alone: Counting = { table: ({ table }) => table, rule: ({ rule }) => rule };
 
 /** Counts in the memory of this process, and decides at once. */
 export class MemoryStore implements LimitStore {

@@ -51,7 +51,7 @@ export function networkOf(address: string): string {
   if (tail !== undefined) {
     const back = groupsOf(tail);
     const zeros = 8 - front.length - back.length;
-    front.push(...new Array<string>(Math.max(0, zeros)).fill('0'), ...back);
+    front.push(...Array.from({ length: Math.max(0, zeros) }, () => '0'), ...back);
   }
   const groups = front.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
   return `${groups.join(':')}::/64`;

@@ -94,7 +94,7 @@ export function ratioOf(quota: number, windowMs: number): { readonly drip: numbe
   return { drip: quota / a, per: windowMs / a };
 }
 
-function unique<T extends { readonly name: string }>(limits: readonly T[]): boolean {
+function unique(limits: readonly { readonly name: string }[]): boolean {
   return new Set(limits.map((limit) => limit.name)).size === limits.length;
 }
 

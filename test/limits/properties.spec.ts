@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Counter, Rule } from '#policies/limits/counters/counter.ts';
 import { FixedWindow } from '#policies/limits/counters/fixed-window.ts';

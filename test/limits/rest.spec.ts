@@ -146,8 +146,8 @@ describe('A consumer', () => {
     await expect.poll(() => gateway.gateway.assembly.auth.sessions.size).toBe(10);
     await expect.poll(() => held.length).toBe(1);
     for (const answer of held.splice(0)) answer();
-    const remaining = (await asked).map(({ headers }) => headers['x-ratelimit-remaining']);
-    expect(remaining.toSorted()[0]).toBe('90');
+    const remaining = (await asked).map(({ headers }) => Number(headers['x-ratelimit-remaining']));
+    expect(Math.min(...remaining)).toBe(90);
     await expect.poll(() => gateway.log.filter(({ msg }) => msg === 'request').length).toBe(10);
     expect((await get('/things', 'acme-key')).headers['x-ratelimit-remaining']).toBe('98');
   });

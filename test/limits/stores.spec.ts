@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Charge } from '#policies/limits/charge.ts';
 import { TestClock } from '../support/clock.ts';

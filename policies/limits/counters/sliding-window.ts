@@ -11,7 +11,7 @@ const kept = slices + 1;
  */
 export class SlidingWindow implements Counter {
   /** A ring: the slice `n` of the clock stands at `n % kept`. */
-  readonly #used: number[] = new Array<number>(kept).fill(0);
+  readonly #used: number[] = Array.from({ length: kept }, () => 0);
   #sum = 0;
   /** The newest slice. */
   #last: number;

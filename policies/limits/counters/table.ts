@@ -69,7 +69,7 @@ function newCounter(rule: Rule, now: number): Counter {
       return new SlidingWindow(rule, now);
     case 'fixed-window':
       return new FixedWindow(rule, now);
-    case 'concurrent':
+    default:
       return new Concurrent();
   }
 }

@@ -8,8 +8,6 @@ import { MemoryStore } from '../memory-store.ts';
 import { Instances } from './instances.ts';
 import { SharedCounters } from './shared-counters.ts';
 
-export type OnStoreFailure = 'local-share' | 'open' | 'closed';
-
 /** How often an instance says that it is there. */
 const beatEveryMs = 2_000;
 /** How often it is tried whether the store answers again, more or less: not all instances in one moment. */
