@@ -123,7 +123,7 @@ class Door implements GraphqlDoor {
       weightOf,
       breakerOf,
       used,
-        charge,
+      charge,
     };
     const operations = new Operations(engine);
     this.#log = log;
