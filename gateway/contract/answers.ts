@@ -3,7 +3,8 @@ import type { JsonMap } from '#upstreams/service-document.ts';
 import type { Components } from './components.ts';
 
 /** Codes that no answer of a REST route has: those of GraphQL, and what no client sees. */
-const elsewhere = /^(GRAPHQL_|PERSISTED_|DOCUMENT_|BAD_USER_INPUT$|UPSTREAM_ERROR$|CLIENT_CLOSED_REQUEST$)/;
+const elsewhere =
+  /^(GRAPHQL_|PERSISTED_|DOCUMENT_|BAD_USER_INPUT$|COST_LIMIT_EXCEEDED$|UPSTREAM_ERROR$|CLIENT_CLOSED_REQUEST$)/;
 
 const restCodes = errorCodes.filter((code) => !elsewhere.test(code));
 const limited = restCodes.some((code) => errorRow(code).status === 429);
