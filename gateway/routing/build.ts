@@ -203,7 +203,7 @@ export function routeProblems(
         ? []
         : [
             `${route} names the transform '${name}', which no module defines. ` +
-              `Fix: correct the name (there is ${known(transforms.keys())}), or add it to the transforms of a module.`,
+              `Fix: correct the name (there is ${listed(transforms.keys())}), or add it to the transforms of a module.`,
           ],
     );
     for (const { upstream, labels = {} } of split) {
@@ -219,11 +219,11 @@ export function routeProblems(
     const group = versions[version.of];
     if (!group)
       problems.push(
-        `${route} is a version of '${version.of}', which nothing defines. Fix: write it under versions (there is ${known(Object.keys(versions))}).`,
+        `${route} is a version of '${version.of}', which nothing defines. Fix: write it under versions (there is ${listed(Object.keys(versions))}).`,
       );
     else if (!group.known.includes(version.is))
       problems.push(
-        `${route} is version ${version.is} of '${version.of}', which knows ${known(group.known)}. Fix: add it to known.`,
+        `${route} is version ${version.is} of '${version.of}', which knows ${listed(group.known)}. Fix: add it to known.`,
       );
     else if (group.by !== 'path' && aggregate)
       problems.push(
@@ -237,7 +237,7 @@ export function routeProblems(
   });
 }
 
-function known(names: Iterable<string>): string {
+function listed(names: Iterable<string>): string {
   return [...names].join(', ') || 'none';
 }
 
