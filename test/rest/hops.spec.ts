@@ -185,11 +185,13 @@ describe('From an upstream', () => {
         const names = lines.map((line) => line.slice(0, line.indexOf(':')));
         expect(names.toSorted()).toEqual(
           [
+            ...(method === 'GET' ? ['cache-status'] : []),
             'connection',
             ...(kind === 'with a length' ? ['content-length'] : version === '1.1' ? ['transfer-encoding'] : []),
             'date',
             'traceparent',
             'via',
+            'x-content-type-options',
             'x-kept',
             'x-request-id',
           ].toSorted(),
