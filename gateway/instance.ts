@@ -252,7 +252,7 @@ export class Instance {
   async stop(drainDelayMs = this.#project.loaded.config.listen.drainDelay): Promise<void> {
     this.drain();
     const leftMs = drainDelayMs - (systemClock.monotonicMs() - this.#drainingSinceMs!);
-    await new Promise((resolve) => setTimeout(resolve, leftMs));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, leftMs)));
     // GraphQL says goodbye to its subscriptions and WebSockets itself; the host cuts off what has not left.
     await Promise.all([this.#graphql?.close(), this.#host.close(finishTimeoutMs, Math.min(idleMs, drainDelayMs))]);
     this.#unwatch();
