@@ -37,14 +37,12 @@ export class Limit {
   readonly text: string;
   /** A member of `RateLimit-Policy`. */
   readonly policy: string;
-  /** The most that it ever holds for this process. */
-  readonly most: number;
+  readonly rule: Rule;
   readonly #settings: LimitSettings;
   readonly #warnAt: number;
   readonly #throttleAt: number;
   readonly #share: number;
   readonly #shares = new Map<number, Rule>();
-  #rule: Rule;
 
   constructor(place: LimitPlace, former: Tables, tables: Tables) {
     const { scope, settings, usualPayer, share, warnAt, throttleAt } = place;
@@ -59,16 +57,11 @@ export class Limit {
     this.#warnAt = warnAt;
     this.#throttleAt = throttleAt;
     this.#share = share;
-    this.#rule = ruleOf(settings, share);
-    this.most = this.#rule.capacity;
+    this.rule = ruleOf(settings, share);
     this.table = former.get(this.id) ?? new Table(maxCounters);
     tables.set(this.id, this.table);
     this.text = textOf(settings);
     this.policy = policyOf(settings);
-  }
-
-  get rule(): Rule {
-    return this.#rule;
   }
 
   /** The whole of it, of which this process may have a share. */
@@ -79,11 +72,6 @@ export class Limit {
   /** What a request takes of it. @param cost in thousandths of a call */
   amountOf(cost: number): number {
     return this.unit === 'cost' ? cost : perCall;
-  }
-
-  /** An operator, or a limit that follows how things go, allows another part of the quota for a while; 1 for all of it. */
-  scale(factor: number): void {
-    this.#rule = ruleOf(this.#settings, this.#share * factor);
   }
 
   /** The same for one of so many instances that cannot count together. */
@@ -99,12 +87,12 @@ export class Limit {
 
   /** So much is used that the client is to hear of it. */
   warns(room: number): boolean {
-    return this.#warnAt < 1 && room <= this.#rule.capacity * (1 - this.#warnAt);
+    return this.#warnAt < 1 && room <= this.rule.capacity * (1 - this.#warnAt);
   }
 
   /** 0 to 1: how far between where delays begin and the whole quota. */
   pressure(room: number): number {
-    const from = this.#rule.capacity * (1 - this.#throttleAt);
+    const from = this.rule.capacity * (1 - this.#throttleAt);
     return room >= from ? 0 : Math.min(1, (from - room) / from);
   }
 }

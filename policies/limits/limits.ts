@@ -123,7 +123,8 @@ export class Limits {
     const set = this.#setFor(context);
     if (set.limits.length === 0) return undefined;
     for (const limit of set.limits) {
-      if (!limit.shadow && limit.unit === 'cost' && cost > limit.most) throw beyondQuota(cost, limit, set.tier);
+      if (!limit.shadow && limit.unit === 'cost' && cost > limit.rule.capacity)
+        throw beyondQuota(cost, limit, set.tier);
     }
     const charge = chargeOf(set, context, cost, this.#settings.onStoreFailure);
     const asked = this.#lasting.store.charge(charge);

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Charge } from '#policies/limits/charge.ts';
+import { Charge } from '#policies/limits/charge.ts';
 import { TestClock } from '../support/clock.ts';
 import { ask, limitsOf, memory, RedisUnderClock, type TestStore } from './stores.ts';
 
@@ -110,6 +110,17 @@ describe.each([
     clock.set('2025-12-31T20:00:00.000Z');
     expect((await ask(place.store, limits, 1)).admitted).toBe(false);
   });
+});
+
+test('What one slot of a cluster has admitted is given back where another refuses', async () => {
+  const clock = new TestClock();
+  const { store, settled } = await redis.at(clock, true);
+  const limits = limitsOf(sliding, { ...fixed, quota: 1 });
+  const charge = new Charge(limits, ['acme', 'everybody'], [2_000, 2_000], 'local-share');
+  await store.charge(charge);
+  expect([charge.admitted, charge.room]).toEqual([false, [8_000, 1_000]]);
+  await settled();
+  expect((await ask(store, limits.slice(0, 1), 10_000)).admitted).toBe(true);
 });
 
 const steps = fc.array(

@@ -10,11 +10,26 @@ import { deadUrl, startUpstream } from '../support/upstream.ts';
 
 /** What gateways show at `/metrics` after traffic of every kind: good, failing, refused, streamed, given up. */
 export async function metricsOfAllTraffic(): Promise<string[]> {
-  return Promise.all([metricsOfTheShop(), metricsOfFallbacks(), metricsOfWorkers()]);
+  return Promise.all([metricsOfTheShop(), metricsOfFallbacks(), metricsOfLimits(), metricsOfWorkers()]);
 }
 
 async function metricsOf({ adminUrl }: Pick<TestGateway, 'adminUrl'>): Promise<string> {
   return (await fetch(`${adminUrl}/metrics`)).text();
+}
+
+/** A consumer with a limit, whose Redis is not there. */
+async function metricsOfLimits(): Promise<string> {
+  const limit = { name: 'minute', algorithm: 'sliding-window', quota: 1, window: '1m' };
+  const gateway = await startGateway({
+    upstreams: { dead: { endpoints: [await deadUrl()] } },
+    routes: [{ path: '/dead', upstream: 'dead' }],
+    tiers: { anonymous: { limits: [limit] } },
+    redis: { url: (await deadUrl()).replace('http', 'redis') },
+  });
+  await send(`${gateway.url}/dead`);
+  const metrics = await metricsOf(gateway);
+  await gateway.stop();
+  return metrics;
 }
 
 /** The shop, and upstreams as sick as they come. */

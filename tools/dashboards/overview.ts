@@ -228,5 +228,36 @@ export const overview: Dashboard = {
         },
       ],
     },
+    {
+      title: 'Limits',
+      panels: [
+        {
+          title: 'Decisions',
+          description: 'Requests and operations a second by limit and what was decided.',
+          unit: 'reqps',
+          queries: [
+            {
+              expr: `sum by (weir_limit, weir_limit_outcome) (${rate('weir_limits_decisions_total')})`,
+              legend: '{{weir_limit}} {{weir_limit_outcome}}',
+            },
+          ],
+        },
+        {
+          title: 'Redis',
+          description: 'Time that a decision takes there.',
+          unit: 's',
+          queries: quantiles('weir_limits_store_duration_seconds', []),
+        },
+        {
+          title: 'Without Redis',
+          description: 'Processes that do not count there now, and questions that it did not answer in time.',
+          unit: 'short',
+          queries: [
+            { expr: `count(${of('weir_limits_store_shared')} == 0)`, legend: 'processes' },
+            { expr: `sum(${rate('weir_limits_store_failures_total')})`, legend: 'unanswered a second' },
+          ],
+        },
+      ],
+    },
   ],
 };
