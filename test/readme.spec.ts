@@ -27,8 +27,8 @@ describe('The README', () => {
   });
 
   test('lists the commands that there are', () => {
-    const listed = readme.matchAll(/^\| `(weir \w+)`/gm).map(([, command]) => command);
-    const taken = usage.matchAll(/^ {2}(weir \w+)/gm).map(([, command]) => command);
+    const listed = readme.matchAll(/^\| `(weir [\w-]+)`/gm).map(([, command]) => command);
+    const taken = usage.matchAll(/^ {2}(weir [\w-]+)/gm).map(([, command]) => command);
     expect(new Set(listed)).toEqual(new Set(taken));
   });
 
@@ -90,7 +90,7 @@ describe("The README's first five minutes", () => {
     return (await counters()).reduce((sum, { total }) => sum + total, 0);
   }
 
-  test('have as many blocks to paste as there are specifications of them here', () => expect(lines).toHaveLength(5));
+  test('have as many blocks to paste as there are specifications of them here', () => expect(lines).toHaveLength(6));
 
   test('query four services in nine calls, where one for each key would be more than four hundred', async () => {
     const { data, errors } = JSON.parse(await paste(lines[0])) as { data: { users: unknown[] }; errors?: unknown };
@@ -131,6 +131,15 @@ describe("The README's first five minutes", () => {
     const query = encodeURIComponent('{ products(first: 3) { reviews(first: 1) { body } } }');
     const answer = await fetch(`http://localhost:4000/graphql?query=${query}`);
     expect(await answer.text()).not.toContain('null');
+  });
+
+  test('tell what a query costs before it is run, and call nobody for it', async () => {
+    const before = await calls();
+    const { extensions } = JSON.parse(await paste(lines[5])) as {
+      readonly extensions: { readonly explain: Readonly<Record<string, unknown>> };
+    };
+    expect(JSON.stringify(extensions.explain)).toContain('"upstream":"orders"');
+    expect(await calls()).toBe(before);
   });
 
   test('can be had once: a second npm start names the ports that are taken, and the way out', async () => {
