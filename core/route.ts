@@ -5,7 +5,7 @@ import type { CredentialKind } from './identity.ts';
 import type { ContentCoding } from './reply.ts';
 
 /** The way out of the pipeline that a route leads to. */
-export type Door = 'rest' | 'graphql' | 'page';
+export type Door = 'rest' | 'graphql' | 'limits' | 'page';
 
 /** What a route asks of who calls it. */
 export interface Requirement {

@@ -3,16 +3,18 @@ import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
 import type { DebugLog } from '#core/debug.ts';
 import { WeirError } from '#core/errors.ts';
+import type { Limits } from '#policies/limits/limits.ts';
 import type { GraphqlDoor } from './graphql/door.ts';
 import { checkHandshake } from './graphql/handshake.ts';
 import type { Doors } from './http/pipeline.ts';
 import { AggregateRoute, answerAggregate } from './rest/aggregate/route.ts';
+import { answerLimits } from './rest/limits-answer.ts';
 import { passThrough, passUpgrade } from './rest/door.ts';
 import { RestRoute } from './rest/route.ts';
 import { debugRequest } from './telemetry/debug-log.ts';
 
 /** Leads a request that has passed all stages to where its route says. */
-export function createDoors(graphql: GraphqlDoor | undefined, debug: DebugLog): Doors {
+export function createDoors(graphql: GraphqlDoor | undefined, limits: Pick<Limits, 'look'>, debug: DebugLog): Doors {
   return {
     dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean {
       const { route } = context;
@@ -20,6 +22,7 @@ export function createDoors(graphql: GraphqlDoor | undefined, debug: DebugLog): 
       if (route instanceof RestRoute) passThrough(context, route, request, response);
       else if (route instanceof AggregateRoute) answerAggregate(context, route);
       else if (route?.door === 'graphql') graphql?.handle(context);
+      else if (route?.door === 'limits') answerLimits(context, limits);
       else return true;
       return false;
     },

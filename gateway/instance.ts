@@ -193,7 +193,8 @@ export class Instance {
   }
 
   #pipeline(): Pipeline {
-    return new Pipeline(this.#assembly.stages, createDoors(this.#graphql, this.telemetry.debug), this.#assembly.routes);
+    const { stages, routes, limits } = this.#assembly;
+    return new Pipeline(stages, createDoors(this.#graphql, limits, this.telemetry.debug), routes);
   }
 
   #startAssembly(): void {

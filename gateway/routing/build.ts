@@ -6,6 +6,7 @@ import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
 import { Aggregate } from '#gateway/rest/aggregate/aggregate.ts';
 import { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
+import { limitsPath } from '#gateway/rest/limits-answer.ts';
 import { documentName, RestRoute } from '#gateway/rest/route.ts';
 import { Split, type Target } from '#gateway/rest/split.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
@@ -83,6 +84,13 @@ export function buildRoutes(
   const requirement = docs.auth ? requirementOf(docs.auth, config.auth.default) : open;
   const paths = docs.enabled ? [contractPath, ...(docs.page ? docsPaths : [])] : [];
   for (const path of paths) routes.push(new OwnRoute({ ...page, path, requirement }));
+  const asked = {
+    ...page,
+    door: 'limits',
+    path: limitsPath,
+    requirement: requirementOf(undefined, config.auth.default),
+  } as const;
+  routes.push(new OwnRoute(asked));
   return new RouteTable(routes);
 }
 

@@ -4,7 +4,7 @@ import { PathPattern } from './pattern.ts';
 import type { Criteria, TableEntry } from './table.ts';
 
 export interface OwnRouteOptions {
-  readonly door: 'graphql' | 'page';
+  readonly door: 'graphql' | 'limits' | 'page';
   readonly path: string;
   readonly methods: readonly string[];
   readonly maxBodyBytes: number;
@@ -13,9 +13,9 @@ export interface OwnRouteOptions {
   readonly requirement: Requirement;
 }
 
-/** A path that the gateway answers itself: `/graphql`, and pages such as `/docs/errors/CODE`. */
+/** A path that the gateway answers itself: `/graphql`, `/limits`, and pages such as `/docs/errors/CODE`. */
 export class OwnRoute implements TableEntry {
-  readonly door: 'graphql' | 'page';
+  readonly door: 'graphql' | 'limits' | 'page';
   readonly name: string;
   readonly path: string;
   readonly criteria: Criteria;

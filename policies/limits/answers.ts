@@ -52,6 +52,30 @@ export function tightest({ limits, room, restMs }: Charge, back = 0): Allowance 
   };
 }
 
+/** How a limit stands for whoever asks. */
+export interface Standing {
+  readonly name: string;
+  /** What is counted: upstream calls, or requests. */
+  readonly unit: 'cost' | 'requests';
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until nothing is used any more, if nothing more is asked. */
+  readonly resetSeconds: number;
+  /** For people: `600 upstream calls in 60s`. */
+  readonly description: string;
+}
+
+export function standings({ limits, room, restMs }: Charge): Standing[] {
+  return limits.map(({ name, unit, capacity, text }, index) => ({
+    name,
+    unit: unit as Standing['unit'],
+    limit: Math.floor(capacity / perCall),
+    remaining: unitsOf(room[index]!),
+    resetSeconds: secondsOf(restMs[index]!),
+    description: text,
+  }));
+}
+
 /** Some limit has no room. */
 export function overLimit({ limits, waitMs }: Charge, tier: TierSettings | undefined): WeirError {
   const violated = limits.filter((limit, index) => waitMs[index]! > 0 && !limit.shadow);

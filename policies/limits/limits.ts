@@ -3,7 +3,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { Logger } from '#core/log.ts';
 import type { Meter } from '#core/meter.ts';
 import type { SharedStore } from '#core/shared-store.ts';
-import { beyondQuota, overLimit, writeHeaders } from './answers.ts';
+import { beyondQuota, overLimit, standings, writeHeaders, type Standing } from './answers.ts';
 import { Booking } from './booking.ts';
 import { Charge, type LimitStore } from './charge.ts';
 import { Limit, type LimitPlace, type Tables } from './limit.ts';
@@ -131,6 +131,21 @@ export class Limits {
     return asked
       ? asked.then(() => this.#decided(set, charge, context, cost))
       : this.#decided(set, charge, context, cost);
+  }
+
+  /**
+   * What is left to whoever asks, of all that clients are told of and that is not about what is under way. It counts as
+   * nothing. A promise only where a store is asked.
+   * @throws {WeirError} `LIMITS_UNAVAILABLE`
+   */
+  look(context: RequestContext): readonly Standing[] | Promise<readonly Standing[]> {
+    const limits = this.#setFor(context).limits.filter(({ visible, unit }) => visible && unit !== 'concurrent');
+    if (limits.length === 0) return [];
+    const payers = limits.map((limit) => limit.payer(context));
+    const nothing = limits.map(() => 0);
+    const charge = new Charge(limits, payers, nothing, this.#settings.onStoreFailure);
+    const asked = this.#lasting.store.charge(charge);
+    return asked ? asked.then(() => standings(charge)) : standings(charge);
   }
 
   /** How the store is that instances share; undefined where each counts for itself. */

@@ -77,6 +77,15 @@ describe('Instances that share a Redis', { timeout: 60_000 }, () => {
     expect(upstream.requests.length).toBeGreaterThan(0);
   });
 
+  test('tell a consumer the same of what he has left, for nothing', async () => {
+    await start(2, 5);
+    expect(await ask(1)).toEqual({ 200: 2 });
+    for (const { url } of [...gateways, ...gateways]) {
+      const { json } = await send(`${url}/limits`, { headers: { 'x-api-key': 'acme-key' } });
+      expect(json()).toMatchObject({ limits: [{ name: 'hour', limit: 5, remaining: 3 }] });
+    }
+  });
+
   test('go on when the server has forgotten their scripts', async () => {
     await start(1, 5);
     expect(await ask(2)).toEqual({ 200: 2 });

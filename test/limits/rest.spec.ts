@@ -93,6 +93,27 @@ describe('A consumer', () => {
     expect([failed.status, failed.headers['x-ratelimit-remaining']]).toEqual([502, '1']);
   });
 
+  test('asks for what he has left, which costs nothing, also when nothing is left', async () => {
+    const limits = [
+      { name: 'hour', quota: 2, ...sliding },
+      { name: 'secret', quota: 9, ...sliding, hideHeaders: true },
+      { name: 'at-once', quota: 5, unit: 'concurrent' },
+    ];
+    await start({ tiers: { pro: { limits } } });
+    const left = async (key?: string) => JSON.parse((await get('/limits', key)).text) as unknown;
+    const hour = { name: 'hour', unit: 'cost', limit: 2, description: '2 upstream calls in 3600s' };
+    expect(await left('acme-key')).toEqual({
+      consumer: 'acme',
+      tier: 'pro',
+      limits: [{ ...hour, remaining: 2, resetSeconds: 0 }],
+    });
+    expect(await statuses(3, '/things', 'acme-key')).toEqual([200, 200, 429]);
+    for (let turn = 0; turn < 3; turn++)
+      expect(await left('acme-key')).toMatchObject({ limits: [{ ...hour, remaining: 0 }] });
+    expect(await left('other-key')).toMatchObject({ consumer: 'other', limits: [{ ...hour, remaining: 2 }] });
+    expect(await left()).toEqual({ consumer: 'anonymous', tier: 'anonymous', limits: [] });
+  });
+
   test('over his quota gets a problem that says which limit it was, and when to come back', async () => {
     await start({
       tiers: {
