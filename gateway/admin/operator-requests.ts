@@ -38,6 +38,7 @@ const setSchema = z
     kind: z.enum(overrideKinds),
     target: line(512),
     action: z.enum(overrideActions),
+    scale: z.number().min(0.001).max(1_000).optional(),
     for: duration({ minMs: minOverrideMs, maxMs: maxOverrideMs }).prefault(formatDuration(defaultOverrideMs)),
     by,
     reason,
@@ -48,6 +49,10 @@ const setSchema = z
       const { kind } = input as { kind: keyof typeof actionsOf };
       return `is not for this kind; write ${actionsOf[kind].join(' or ')}`;
     },
+  })
+  .refine(({ action, scale }) => (action === 'scale') === (scale !== undefined), {
+    path: ['scale'],
+    error: 'belongs to the action scale, which needs it: a number such as 0.2',
   })
   .transform((wanted, context) => {
     const target = exactTarget(wanted.kind, wanted.target);
@@ -72,12 +77,13 @@ const removeSchema = z
 export function setCommand(request: Request, nowMs: number): Parsed<OperatorCommand> {
   const parsed = parse(setSchema, request.body ?? {});
   if (!parsed.ok) return parsed;
-  const { kind, target, action, for: forMs } = parsed.value;
+  const { kind, target, action, scale, for: forMs } = parsed.value;
   const override = {
     id: randomBytes(4).toString('hex'),
     kind,
     target,
     action,
+    ...(scale !== undefined && { scale }),
     ...operatorOf(request, parsed.value),
     at: new Date(nowMs).toISOString(),
     until: new Date(nowMs + forMs).toISOString(),

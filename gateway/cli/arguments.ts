@@ -29,6 +29,8 @@ export const usage = `Usage: weir COMMAND [options]
   weir block CONSUMER|IP|CIDR [off]
                            keep a consumer or an address out, or let it in again; --for, --by, --reason
   weir who-uses WHAT       who still uses a deprecated field (User.fax) or a version of a route (/v1/orders); --json
+  weir limit NAME [off] --scale N
+                           make a limit so many times as large for a while, such as 0.2; --for, --by, --reason
   weir spend               who spends what on which upstream, the dearest first
         --minutes 1|5|60   over how long; default 5
         --split A,B        told apart by consumer, upstream, operation; default all three
@@ -76,6 +78,7 @@ const options = {
   'allow-ips': { type: 'string' },
   'expires-in': { type: 'string' },
   overlap: { type: 'string' },
+  scale: { type: 'string' },
   minutes: { type: 'string' },
   split: { type: 'string' },
   top: { type: 'string' },
@@ -104,6 +107,7 @@ const own = {
   endpoint: ['for', 'by', 'reason'],
   block: ['for', 'by', 'reason'],
   'who-uses': ['json'],
+  limit: ['scale', 'for', 'by', 'reason'],
   spend: ['json', 'minutes', 'split', 'top'],
   debug: ['for', 'by', 'reason'],
   keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
@@ -118,6 +122,7 @@ const operandsOf: Readonly<Partial<Record<CommandName, number>>> = {
   upstream: 2,
   endpoint: 2,
   block: 2,
+  limit: 2,
   debug: 2,
   keys: 2,
   explain: 1,
@@ -151,6 +156,7 @@ export interface Arguments {
   readonly allowIps: string | undefined;
   readonly expiresIn: string | undefined;
   readonly overlap: string | undefined;
+  readonly scale: string | undefined;
   readonly minutes: string | undefined;
   readonly split: string | undefined;
   readonly top: string | undefined;
@@ -196,8 +202,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     if (command !== undefined && !takes(command, option))
       throw new UsageError(`'weir ${command}' takes no --${option}`);
   }
-  const { minutes, split, top } = values;
-  const shown = { production, against, check, runbook, json, minutes, split, top, for: values.for, by, reason };
+  const { scale, minutes, split, top } = values;
+  const shown = { production, against, check, runbook, json, scale, minutes, split, top, for: values.for, by, reason };
   const { consumer, name, scopes, methods, 'allow-ips': allowIps, 'expires-in': expiresIn, overlap } = values;
   const { operations, budget, 'write-budget': writeBudget = false, variables } = values;
   if (budget !== undefined && operations === undefined)

@@ -30,7 +30,7 @@ function accountName(): string {
 /** @throws {UsageError} for a `--for` that is none; {@link ProblemsError} with what the gateway has against it */
 export async function setOverride(
   args: Arguments,
-  wanted: Pick<Override, 'kind' | 'target' | 'action'>,
+  wanted: Pick<Override, 'kind' | 'target' | 'action' | 'scale'>,
 ): Promise<Changed> {
   const body = { ...wanted, for: durationOf(args), ...operatorOf(args) };
   return accepted(await new AdminClient(args).call('POST', '/admin/overrides', body)) as Changed;

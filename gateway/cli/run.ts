@@ -23,6 +23,7 @@ const commands: Readonly<Record<CommandName, () => Promise<Command>>> = {
   endpoint: async () => (await import('./endpoint.ts')).endpoint,
   block: async () => (await import('./block.ts')).block,
   'who-uses': async () => (await import('./who-uses.ts')).whoUses,
+  limit: async () => (await import('./limit.ts')).limit,
   spend: async () => (await import('./spend.ts')).spend,
   debug: async () => (await import('./debug.ts')).debug,
   keys: async () => (await import('./keys.ts')).keys,

@@ -136,7 +136,8 @@ function processText(process: ProcessStatus, { version, processes }: GatewayStat
 }
 
 export function overrideText(override: Override, nowMs: number): string {
-  const { id, kind, target, action, by, reason, until } = override;
+  const { id, kind, target, action, scale, by, reason, until } = override;
+  const what = scale === undefined ? action : `${action} ${scale}`;
   const left = span(Math.max(0, Date.parse(until) - nowMs));
-  return `${id}  ${kind} ${target} ${action}, by ${by}, ${left} left${reason === undefined ? '' : `: ${reason}`}`;
+  return `${id}  ${kind} ${target} ${what}, by ${by}, ${left} left${reason === undefined ? '' : `: ${reason}`}`;
 }

@@ -1,9 +1,9 @@
 /** What an operator can take hold of. */
-export const overrideKinds = ['upstream', 'endpoint', 'route', 'consumer', 'ip', 'trace'] as const;
+export const overrideKinds = ['upstream', 'endpoint', 'route', 'consumer', 'ip', 'limit', 'trace'] as const;
 
 export type OverrideKind = (typeof overrideKinds)[number];
 
-export const overrideActions = ['open', 'close', 'drain', 'block', 'debug'] as const;
+export const overrideActions = ['open', 'close', 'drain', 'block', 'scale', 'debug'] as const;
 
 export type OverrideAction = (typeof overrideActions)[number];
 
@@ -14,6 +14,7 @@ export const actionsOf: Readonly<Record<OverrideKind, readonly OverrideAction[]>
   route: ['debug'],
   consumer: ['debug', 'block'],
   ip: ['block'],
+  limit: ['scale'],
   trace: ['debug'],
 };
 
@@ -33,6 +34,8 @@ export interface Override extends Operator {
   /** A name; of an endpoint its origin, such as `http://127.0.0.1:5002`; an address or a CIDR block. */
   readonly target: string;
   readonly action: OverrideAction;
+  /** Of a limit: how many times what is written, 0.001 to 1000. */
+  readonly scale?: number | undefined;
   /** ISO 8601. */
   readonly at: string;
   readonly until: string;

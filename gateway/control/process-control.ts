@@ -28,7 +28,7 @@ export interface Serving {
   readonly load: LoadShedder;
   readonly assembly: {
     readonly upstreams: ReadonlyMap<string, Upstream>;
-    readonly limits: Pick<Limits, 'shared'>;
+    readonly limits: Pick<Limits, 'shared' | 'scale' | 'names'>;
     readonly auth: { readonly blocked: Pick<Blocked, 'look'> };
     readonly called: () => Iterable<Upstream>;
     readonly routes: { readonly routes: readonly { readonly name: string }[] };
@@ -59,6 +59,7 @@ export class ProcessControl {
         config: serving.project.loaded.config,
         debug: serving.telemetry.debug,
         blocked: serving.assembly.auth.blocked,
+        limits: serving.assembly.limits,
       }),
       () => this.#overrides.list(),
     );

@@ -47,6 +47,7 @@ const overrideSchema = z.object({
   kind: z.enum(overrideKinds),
   target: z.string(),
   action: z.string(),
+  scale: z.number().positive().optional(),
   at: z.iso.datetime(),
   until: z.iso.datetime(),
   /** It stays until it would have expired, so that who missed its removal learns of it. */

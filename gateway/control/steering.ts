@@ -1,6 +1,7 @@
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import type { DebugTargets } from '#gateway/telemetry/debug-log.ts';
 import type { Blocked } from '#policies/auth/blocked.ts';
+import type { Limits } from '#policies/limits/limits.ts';
 import type { ForcedState } from '#upstreams/breaker.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { CommandReport, Override, OverrideAction } from './override.ts';
@@ -13,6 +14,7 @@ export interface Steered {
   readonly config: GatewayConfig;
   readonly debug: { look(targets: DebugTargets): void };
   readonly blocked: Pick<Blocked, 'look'>;
+  readonly limits: Pick<Limits, 'scale' | 'names'>;
 }
 
 const forcedBy: Readonly<Partial<Record<OverrideAction, ForcedState>>> = { open: 'open', close: 'closed' };
@@ -36,7 +38,7 @@ export class Steering {
   }
 
   apply(): void {
-    const { upstreams, config, debug, blocked } = this.#steered();
+    const { upstreams, config, debug, blocked, limits } = this.#steered();
     const inForce = this.#overrides();
     const targets = (kind: Override['kind'], action: OverrideAction): ReadonlySet<string> =>
       new Set(inForce.filter((one) => one.kind === kind && one.action === action).map(({ target }) => target));
@@ -49,6 +51,8 @@ export class Steering {
       this.#followed.add(upstream);
       upstream.onEndpoints(() => this.apply());
     }
+    const scaled = inForce.filter(({ kind }) => kind === 'limit');
+    limits.scale(new Map(scaled.map(({ target, scale = 1 }) => [target, scale])));
     blocked.look(targets('consumer', 'block'), targets('ip', 'block'));
     debug.look({
       routes: targets('route', 'debug'),
@@ -66,6 +70,10 @@ export class Steering {
         return upstreams.has(target) ? undefined : unknown('upstream', target, [...upstreams.keys()]);
       case 'route':
         return routes.includes(target) ? undefined : unknown('route', target, routes);
+      case 'limit': {
+        const { names } = this.#steered().limits;
+        return names.has(target) ? undefined : unknown('limit', target, [...names]);
+      }
       case 'endpoint':
         return this.#endpointObjection(target, action);
       default:

@@ -37,12 +37,15 @@ export class Limit {
   readonly text: string;
   /** A member of `RateLimit-Policy`. */
   readonly policy: string;
-  readonly rule: Rule;
+  /** As it is written, whatever an operator makes of it for a while. */
+  readonly whole: Rule;
   readonly #settings: LimitSettings;
   readonly #warnAt: number;
   readonly #throttleAt: number;
   readonly #share: number;
   readonly #shares = new Map<number, Rule>();
+  #scale = 1;
+  #rule: Rule;
 
   constructor(place: LimitPlace, former: Tables, tables: Tables) {
     const { scope, settings, usualPayer, share, warnAt, throttleAt } = place;
@@ -57,16 +60,30 @@ export class Limit {
     this.#warnAt = warnAt;
     this.#throttleAt = throttleAt;
     this.#share = share;
-    this.rule = ruleOf(settings, share);
+    this.whole = ruleOf(settings, share);
+    this.#rule = this.whole;
     this.table = former.get(this.id) ?? new Table(maxCounters);
     tables.set(this.id, this.table);
     this.text = textOf(settings);
     this.policy = policyOf(settings);
   }
 
+  /** What is enforced now. */
+  get rule(): Rule {
+    return this.#rule;
+  }
+
   /** The whole of it, of which this process may have a share. */
   get capacity(): number {
-    return this.#settings.burst ?? this.#settings.quota;
+    return Math.max(1, Math.floor((this.#settings.burst ?? this.#settings.quota) * this.#scale));
+  }
+
+  /** Makes it so many times as large, or small, from now on. */
+  scale(factor: number): void {
+    if (factor === this.#scale) return;
+    this.#scale = factor;
+    this.#rule = factor === 1 ? this.whole : ruleOf(this.#settings, this.#share * factor);
+    this.#shares.clear();
   }
 
   /** What a request takes of it. @param cost in thousandths of a call */
@@ -80,7 +97,7 @@ export class Limit {
     if (!rule) {
       // Instances come and go; the few numbers there are at a time are all that is worth keeping.
       if (this.#shares.size > 16) this.#shares.clear();
-      this.#shares.set(instances, (rule = ruleOf(this.#settings, this.#share / instances)));
+      this.#shares.set(instances, (rule = ruleOf(this.#settings, (this.#share * this.#scale) / instances)));
     }
     return rule;
   }

@@ -47,6 +47,8 @@ interface Lasting {
   readonly guarded: GuardedStore | undefined;
   readonly outcomes: (limit: string) => LimitOutcomes;
   readonly notices: Notices;
+  /** What operators hold, by the name of a limit. */
+  readonly scales: Map<string, number>;
 }
 
 /** For who looks whether instances count together. */
@@ -66,6 +68,7 @@ export class Limits {
   readonly #settings: LimitsSettings;
   readonly #tiers: Readonly<Record<string, TierSettings>>;
   readonly #lasting: Lasting;
+  readonly #all: Limit[] = [];
   readonly #tables: Tables = new Map<string, never>();
   readonly #outcomes = new Map<Limit, LimitOutcomes>();
   readonly #perIp: LimitSet;
@@ -123,7 +126,7 @@ export class Limits {
     const set = this.#setFor(context);
     if (set.limits.length === 0) return undefined;
     for (const limit of set.limits) {
-      if (!limit.shadow && limit.unit === 'cost' && cost > limit.rule.capacity)
+      if (!limit.shadow && limit.unit === 'cost' && cost > limit.whole.capacity)
         throw beyondQuota(cost, limit, set.tier);
     }
     const charge = chargeOf(set, context, cost, this.#settings.onStoreFailure);
@@ -146,6 +149,18 @@ export class Limits {
     const charge = new Charge(limits, payers, nothing, this.#settings.onStoreFailure);
     const asked = this.#lasting.store.charge(charge);
     return asked ? asked.then(() => standings(charge)) : standings(charge);
+  }
+
+  /** Names of all limits. */
+  get names(): ReadonlySet<string> {
+    return new Set(this.#all.map(({ name }) => name));
+  }
+
+  /** Makes limits so many times as large, by name, and all others what is written; a reload keeps it. */
+  scale(scales: ReadonlyMap<string, number>): void {
+    this.#lasting.scales.clear();
+    for (const [name, factor] of scales) this.#lasting.scales.set(name, factor);
+    for (const limit of this.#all) limit.scale(scales.get(limit.name) ?? 1);
   }
 
   /** How the store is that instances share; undefined where each counts for itself. */
@@ -257,6 +272,8 @@ export class Limits {
   #limit(place: LimitPlace, known: Tables): Limit {
     const limit = new Limit(place, known, this.#tables);
     this.#outcomes.set(limit, this.#lasting.outcomes(limit.name));
+    limit.scale(this.#lasting.scales.get(limit.name) ?? 1);
+    this.#all.push(limit);
     return limit;
   }
 }
@@ -264,7 +281,9 @@ export class Limits {
 function lastingOf({ clock, log, meter, store, workers }: LimitsSurroundings): Lasting {
   const memory = new MemoryStore(clock);
   const guarded = store && new GuardedStore(store, clock, log, meter, workers);
-  return { memory, store: guarded ?? memory, guarded, outcomes: limitOutcomes(meter), notices: new Notices(log) };
+  const outcomes = limitOutcomes(meter);
+  const scales = new Map<string, number>();
+  return { memory, store: guarded ?? memory, guarded, outcomes, notices: new Notices(log), scales };
 }
 
 function chargeOf(

@@ -10,7 +10,13 @@ import { deadUrl, startUpstream } from '../support/upstream.ts';
 
 /** What gateways show at `/metrics` after traffic of every kind: good, failing, refused, streamed, given up. */
 export async function metricsOfAllTraffic(): Promise<string[]> {
-  return Promise.all([metricsOfTheShop(), metricsOfFallbacks(), metricsOfLimits(), metricsOfWorkers()]);
+  return Promise.all([
+    metricsOfTheShop(),
+    metricsOfFallbacks(),
+    metricsOfLimits(),
+    metricsOfAnswers(),
+    metricsOfWorkers(),
+  ]);
 }
 
 async function metricsOf({ adminUrl }: Pick<TestGateway, 'adminUrl'>): Promise<string> {
@@ -30,6 +36,40 @@ async function metricsOfLimits(): Promise<string> {
   const metrics = await metricsOf(gateway);
   await gateway.stop();
   return metrics;
+}
+
+/** An answer that comes from the store the second time, and is not as its document says. */
+async function metricsOfAnswers(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-metrics-'));
+  const openapi = join(folder, 'orders.json');
+  const content = { 'application/json': { schema: { type: 'object', properties: { total: { type: 'integer' } } } } };
+  const get = { responses: { 200: { description: 'It.', content } } };
+  const info = { title: 'Orders', version: '1' };
+  writeFileSync(openapi, JSON.stringify({ openapi: '3.1.0', info, paths: { '/orders': { get } } }));
+  const orders = await startUpstream((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'max-age=60' });
+    response.end('{"total":"1"}');
+  });
+  const gateway = await startGateway({
+    upstreams: { orders: { endpoints: [orders.url], openapi } },
+    routes: [
+      { name: 'orders', path: '/orders', upstream: 'orders', cache: {}, validate: { response: 'log', sample: 1 } },
+    ],
+  });
+  try {
+    for (let i = 0; i < 2; i++) await send(`${gateway.url}/orders`);
+    // Answers are looked at once they are out.
+    let metrics = '';
+    await until(async () => {
+      metrics = await metricsOf(gateway);
+      return metrics.includes('weir_contract_drift_total{');
+    });
+    return metrics;
+  } finally {
+    await gateway.stop();
+    await orders.close();
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** The shop, and upstreams as sick as they come. */
@@ -136,13 +176,17 @@ async function metricsOfFallbacks(): Promise<string> {
   }
 }
 
-/** Several processes. */
+/** Several processes, whose Redis is not there. */
 async function metricsOfWorkers(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'weir-metrics-'));
   const file = join(folder, 'gateway.yaml');
   writeFileSync(
     file,
-    `listen: { port: 0, workers: 2, drainDelay: 0ms }\nadmin: { port: 0 }\nupstreams: { a: { endpoints: ["${await deadUrl()}"] } }\n`,
+    `listen: { port: 0, workers: 2, drainDelay: 0ms }
+admin: { port: 0 }
+upstreams: { a: { endpoints: ["${await deadUrl()}"] } }
+redis: { url: "${(await deadUrl()).replace('http', 'redis')}" }
+`,
   );
   const program = await startProgram(['gateway/main.ts', 'start', '--config', file], { cwd: process.cwd() });
   try {

@@ -52,6 +52,19 @@ describe('shutting telemetry down', () => {
     expect(receiver.spans).toHaveLength(2000);
   });
 
+  // Before those whose exports go on failing after their test: the SDK complains to whichever logger was named last.
+  it('is quick when the receiver refuses, of which there is one warning, not one for each batch', async () => {
+    const receiver = await OtlpReceiver.listen('fail');
+    closing.push(() => receiver.close());
+    const lines = new Lines();
+    await expect(serve(receiver.url, lines).shutdown()).resolves.toBeUndefined();
+    expect(receiver.requests).toBeGreaterThan(4);
+    const warnings = lines.all.filter((line) => line.level === 'warn');
+    expect(warnings).toMatchObject([
+      { msg: 'OpenTelemetry reports a problem', detail: expect.stringContaining('500') as string },
+    ]);
+  });
+
   it('takes at most about two seconds when the receiver hangs', async () => {
     const receiver = await OtlpReceiver.listen('hang');
     closing.push(() => receiver.close());
@@ -66,18 +79,6 @@ describe('shutting telemetry down', () => {
     const startedMs = performance.now();
     await expect(telemetry.shutdown()).resolves.toBeUndefined();
     expect(performance.now() - startedMs).toBeLessThan(4000);
-  });
-
-  it('is quick when the receiver refuses, of which there is one warning, not one for each batch', async () => {
-    const receiver = await OtlpReceiver.listen('fail');
-    closing.push(() => receiver.close());
-    const lines = new Lines();
-    await expect(serve(receiver.url, lines).shutdown()).resolves.toBeUndefined();
-    expect(receiver.requests).toBeGreaterThan(4);
-    const warnings = lines.all.filter((line) => line.level === 'warn');
-    expect(warnings).toMatchObject([
-      { msg: 'OpenTelemetry reports a problem', detail: expect.stringContaining('500') as string },
-    ]);
   });
 
   it('does not keep the process: it ends by itself, without error, though the receiver hangs', async () => {

@@ -3,7 +3,7 @@
 type Kind = 'timeseries' | 'stat' | 'table' | 'state-timeline' | 'heatmap';
 
 /** Grafana's names of units. */
-type Unit = 'reqps' | 'percentunit' | 's' | 'bytes' | 'short' | 'ops' | 'dateTimeAsIso';
+type Unit = 'reqps' | 'percentunit' | 's' | 'bytes' | 'Bps' | 'short' | 'ops' | 'dateTimeAsIso';
 
 export interface Query {
   readonly expr: string;

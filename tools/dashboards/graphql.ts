@@ -64,8 +64,21 @@ export const graphql: Dashboard = {
       ],
     },
     {
-      title: 'Price',
+      title: 'Documents and their price',
       panels: [
+        {
+          title: 'Documents',
+          description:
+            'Asked for a second, by how they were found: trusted, automatic (registered by a client), text; refused where they were not run.',
+          unit: 'ops',
+          stacked: true,
+          queries: [
+            {
+              expr: `sum by (weir_document_source) (${rate('weir_graphql_documents_total')})`,
+              legend: '{{weir_document_source}}',
+            },
+          ],
+        },
         {
           title: 'Estimate less what was called',
           description:

@@ -1,6 +1,7 @@
 import { of, quantiles, rate, type Dashboard } from './dashboard.ts';
 
 const chosen = 'weir_upstream=~"$upstream"';
+const reads = 'weir_cache_reads_total';
 
 /** Which upstream is sick, how, and what the gateway does about it. */
 export const upstreams: Dashboard = {
@@ -191,6 +192,80 @@ export const upstreams: Dashboard = {
             {
               expr: `sum by (weir_upstream, instance) (increase(${of('weir_upstream_discovery_errors_total', chosen)}[1h]))`,
               legend: '{{weir_upstream}} {{instance}}',
+            },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Cache',
+      panels: [
+        {
+          title: 'Answered from the store',
+          description: 'Share of the reads that were looked up; stale, revalidated and collapsed ones among them.',
+          unit: 'percentunit',
+          max: 1,
+          queries: [
+            {
+              expr: `sum by (weir_upstream) (${rate(reads, chosen, 'weir_cache_outcome!~"miss|bypass"')}) / sum by (weir_upstream) (${rate(reads, chosen, 'weir_cache_outcome!="bypass"')})`,
+              legend: '{{weir_upstream}}',
+            },
+          ],
+        },
+        {
+          title: 'Reads by outcome',
+          description: 'Reads a second; of a bypass nothing is looked up or stored.',
+          unit: 'reqps',
+          stacked: true,
+          queries: [
+            {
+              expr: `sum by (weir_upstream, weir_cache_outcome) (${rate(reads, chosen)})`,
+              legend: '{{weir_upstream}} {{weir_cache_outcome}}',
+            },
+          ],
+        },
+        {
+          title: 'Content from the store',
+          description: 'Bytes a second that came from there instead of an upstream.',
+          unit: 'Bps',
+          stacked: true,
+          queries: [
+            {
+              expr: `sum by (weir_upstream, http_route) (${rate('weir_cache_served_bytes_total', chosen)})`,
+              legend: '{{weir_upstream}} {{http_route}}',
+            },
+          ],
+        },
+        {
+          title: 'Size',
+          description:
+            'What the stored answers of all upstreams take, by instance; cache.memory bounds it in each process.',
+          unit: 'bytes',
+          queries: [{ expr: of('weir_cache_size_bytes'), legend: '{{instance}}' }],
+        },
+        {
+          title: 'Entries',
+          description: 'Stored answers of all upstreams, and those a second that made room for others.',
+          unit: 'short',
+          queries: [
+            { expr: of('weir_cache_entries'), legend: '{{instance}}' },
+            { expr: rate('weir_cache_evictions_total'), legend: 'evicted a second: {{instance}}' },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Contracts',
+      panels: [
+        {
+          title: 'Not as documented',
+          description:
+            'Findings of the last hour, the most frequent 20, by route and place, of routes with validate; the log says what was found there instead.',
+          unit: 'short',
+          queries: [
+            {
+              expr: `topk(20, sum by (http_route, weir_message, weir_contract_place) (increase(${of('weir_contract_drift_total')}[1h])))`,
+              legend: '{{http_route}} {{weir_message}} {{weir_contract_place}}',
             },
           ],
         },
