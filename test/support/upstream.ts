@@ -1,3 +1,4 @@
+import { freePort } from './ports.ts';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -148,9 +149,7 @@ function isWhole(request: string): boolean {
 
 /** A port that nobody listens at. */
 export async function deadUrl(): Promise<string> {
-  const { url, close } = await startRawUpstream(() => {});
-  await close();
-  return url;
+  return `http://127.0.0.1:${await freePort()}`;
 }
 
 export function sha256(bytes: string | Uint8Array): string {
