@@ -6,6 +6,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import type { Criticality } from '#core/criticality.ts';
+import type { CredentialKind } from '#core/identity.ts';
 
 /** `@upstream` as written on a field. */
 export interface UpstreamField {
@@ -86,7 +87,7 @@ export function marksCriticality(schema: GraphQLSchema): boolean {
 
 /** What `@authenticated`, `@requiresScopes` or `@policy` asks for. */
 export type AuthDirective =
-  | { readonly kind: 'authenticated' }
+  | { readonly kind: 'authenticated'; readonly accept: readonly CredentialKind[] | undefined }
   | { readonly kind: 'scopes'; readonly scopes: readonly (readonly string[])[] }
   | { readonly kind: 'rule'; readonly rule: string };
 
@@ -109,7 +110,7 @@ function authDirective(schema: GraphQLSchema, written: ConstDirectiveNode): Auth
   if (!definition) return undefined;
   switch (definition.name) {
     case 'authenticated':
-      return { kind: 'authenticated' };
+      return { kind: 'authenticated', accept: kindsOf(argumentsOf(definition, written).accept) };
     case 'requiresScopes':
       return { kind: 'scopes', scopes: argumentsOf(definition, written).scopes as string[][] };
     case 'policy':
@@ -117,6 +118,17 @@ function authDirective(schema: GraphQLSchema, written: ConstDirectiveNode): Auth
     default:
       return undefined;
   }
+}
+
+const credentialKinds: Readonly<Record<string, CredentialKind>> = {
+  JWT: 'jwt',
+  API_KEY: 'apiKey',
+  INTROSPECTION: 'introspection',
+  MTLS: 'mtls',
+};
+
+function kindsOf(names: unknown): readonly CredentialKind[] | undefined {
+  return (names as readonly string[] | null | undefined)?.map((name) => credentialKinds[name]!);
 }
 
 function argumentsOf(definition: GraphQLDirective, written: ConstDirectiveNode): Readonly<Record<string, unknown>> {

@@ -23,7 +23,9 @@ let told = '';
 beforeAll(async () => {
   mkdirSync(project);
   for (const port of ['7001', '4000', '4001']) ports.set(port, await freePort());
-});
+  // So that the step that installs has a tarball: packing takes long on a busy machine, and another spec may be at it.
+  installWeir(join(scratch, 'packed'));
+}, 300_000);
 
 afterAll(() => {
   for (const program of background.values()) program.signalAll('SIGKILL');

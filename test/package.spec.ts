@@ -91,7 +91,7 @@ beforeAll(() => {
     mkdirSync(dirname(join(team, path)), { recursive: true });
     writeFileSync(join(team, path), text);
   }
-}, 120_000);
+}, 300_000);
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

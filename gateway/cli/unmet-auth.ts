@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql';
 import type { CredentialKind } from '#core/identity.ts';
 import type { Requirement } from '#core/route.ts';
+import type { FieldDemand } from '#policies/auth/field-guard.ts';
 import { requirementOf } from '#policies/auth/requirement.ts';
 import { readDemands } from '#resolvers/guard-fields.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
@@ -35,12 +36,12 @@ export function unmetAuth({ config, sources }: LoadedConfig, schema: GraphQLSche
         `everybody. Write ${ways}.`,
     );
   }
-  const fields = schema && kinds.size === 0 ? guardedFields(schema) : [];
+  const fields = schema ? guardedFields(schema, kinds) : [];
   if (fields.length > 0) {
     const [first, ...others] = fields;
     const ask = others.length > 0 ? ` and ${others.length} more of the schema ask` : ' of the schema asks';
     warnings.push(
-      `${first}${ask} for a credential (@authenticated, @requiresScopes), but nothing is configured that could check one, ` +
+      `${first}${ask} for a credential (@authenticated, @requiresScopes), but nothing is configured that could check it, ` +
         `so nobody can read ${others.length > 0 ? 'them' : 'it'}. Write ${ways}.`,
     );
   }
@@ -50,10 +51,15 @@ export function unmetAuth({ config, sources }: LoadedConfig, schema: GraphQLSche
 /** How credentials come to be checked. */
 const ways = 'auth.jwt, auth.introspection, keys of consumers, redis.url or auth.mtls';
 
-/** Fields that only somebody who is known can read. A rule may hold for nobody in particular. */
-function guardedFields(schema: GraphQLSchema): string[] {
+/** Fields that only somebody can read whom nothing could know. A rule may hold for nobody in particular. */
+function guardedFields(schema: GraphQLSchema, kinds: ReadonlySet<CredentialKind>): string[] {
   const { demands } = readDemands(schema);
-  return [...demands].flatMap(([path, asked]) => (asked.some(({ kind }) => kind !== 'rule') ? [path] : []));
+  const unmet = (demand: FieldDemand): boolean => {
+    if (demand.kind === 'rule') return false;
+    const counts = demand.kind === 'authenticated' ? demand.accept : undefined;
+    return counts ? !counts.some((kind) => kinds.has(kind)) : kinds.size === 0;
+  };
+  return [...demands].flatMap(([path, asked]) => (asked.some(unmet) ? [path] : []));
 }
 
 /** Kinds of credential that this configuration can check. */

@@ -26,6 +26,14 @@ export type AddReviewInput = {
   body: Scalars['String']['input'];
 };
 
+export type CredentialKind =
+  | 'JWT'
+  | 'API_KEY'
+  /** A token that an authorization server was asked about. */
+  | 'INTROSPECTION'
+  /** A client certificate. */
+  | 'MTLS';
+
 export type Criticality =
   /** Refused last. */
   | 'CRITICAL'
@@ -359,6 +367,7 @@ export type DirectiveResolverFn<TResult = Record<PropertyKey, never>, TParent = 
 export type ResolversTypes = {
   AddReviewInput: AddReviewInput;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
+  CredentialKind: CredentialKind;
   Criticality: Criticality;
   DateTime: ResolverTypeWrapper<Scalars['DateTime']['output']>;
   Money: ResolverTypeWrapper<MoneyModel>;
@@ -422,7 +431,9 @@ export type ResolversParentTypes = {
   Boolean: Scalars['Boolean']['output'];
 };
 
-export type AuthenticatedDirectiveArgs = { };
+export type AuthenticatedDirectiveArgs = {
+  accept?: Maybe<Array<CredentialKind>>;
+};
 
 export type AuthenticatedDirectiveResolver<Result, Parent, ContextType = unknown, Args = AuthenticatedDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
 

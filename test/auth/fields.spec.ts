@@ -74,6 +74,15 @@ describe('A field that asks for something of its reader', () => {
     expect(all.body).toEqual({ data: { private: '/private', report: '/report', pro: '/pro' } });
   });
 
+  it('may take some kinds of credential and not others', async () => {
+    const answer = await server.query('{ byKey byToken }', as(plain));
+    expect(answer.body.data).toEqual({ byKey: '/by-key', byToken: null });
+    expect(codes(answer)).toEqual([['byToken', 'FORBIDDEN']]);
+    expect(answer.body.errors?.[0]?.message).toContain('jwt, introspection');
+    expect(codes(await server.query('{ byToken }'))).toEqual([['byToken', 'UNAUTHENTICATED']]);
+    expect(service.requests.map(({ url }) => url)).toEqual(['/by-key']);
+  });
+
   it('asks the same under another name, in a fragment, in a batch, and deferred', async () => {
     const answer = await server.query(
       'query { a: private ...F ... on Query { b: private } } fragment F on Query { c: private }',

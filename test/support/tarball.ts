@@ -74,7 +74,7 @@ function digest(): string {
 function alone<T>(work: () => T): T {
   mkdirSync(store, { recursive: true });
   const lock = new DatabaseSync(join(store, 'lock'));
-  lock.exec('PRAGMA busy_timeout = 120000; BEGIN EXCLUSIVE');
+  lock.exec('PRAGMA busy_timeout = 240000; BEGIN EXCLUSIVE');
   try {
     return work();
   } finally {
