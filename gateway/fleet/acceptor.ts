@@ -34,6 +34,7 @@ export class Acceptor {
   readonly #free: Taker[] = [];
   #handing = 0;
   #accepted = 0;
+  #over = false;
 
   constructor({ refused }: AcceptorOptions) {
     this.#refused = refused;
@@ -76,6 +77,7 @@ export class Acceptor {
 
   /** Gives up the port at once. */
   abort(): void {
+    this.#over = true;
     this.#server.close();
     for (const connection of this.#waiting.splice(0)) connection.destroy();
   }
@@ -117,7 +119,8 @@ export class Acceptor {
     connection.setTimeout(0);
     const taken = await taker.handOver(connection);
     this.#handing--;
-    if (taken) connection.destroy();
+    // Nobody is there to take it when the port was given up meanwhile.
+    if (taken || this.#over) connection.destroy();
     else {
       this.#waiting.unshift(connection);
       connection.setTimeout(maxWaitMs);

@@ -119,4 +119,17 @@ describe('Connections that are accepted for several workers', () => {
     await acceptor.close();
     expect(await heard).toMatch(/^!?$/);
   });
+
+  test('that come back from a worker after that are closed too, at once', async () => {
+    await listen();
+    const hung = silent();
+    acceptor.add(hung);
+    const heard = ask();
+    await until(() => hung.got.length === 1);
+    await acceptor.close();
+    acceptor.remove(hung);
+    hung.answer(false);
+    expect(await heard).toMatch(/^!?$/);
+    expect(refused).toEqual([]);
+  });
 });

@@ -41,7 +41,8 @@ afterAll(async () => {
 
 describe('A fleet that is told to stop', { timeout: 60_000 }, () => {
   test('finishes what is in flight in every worker, loses no request, and leaves nothing behind', async () => {
-    const fleet = kept(await startFleet(upstream.url, { listen: { drainDelay: '1s' } }));
+    // Long enough for what is asked in it on a busy machine too: after it nobody listens.
+    const fleet = kept(await startFleet(upstream.url, { listen: { drainDelay: '5s' } }));
     const load = new Load(fleet.url, { clients: 8, path: '/things', methods: ['GET', 'POST'] });
     const slow = Array.from({ length: 8 }, (_, index) => send(`${fleet.url}/things/slow/${index}`));
     await until(() => held.length === 8);

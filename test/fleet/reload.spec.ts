@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { askEach, connectAll, fleetConfig, readyWorkers, startFleet } from '../support/fleet.ts';
+import { askEach, connectAll, fleetConfig, readyWorkers, startFleet, tellsDeathOf } from '../support/fleet.ts';
 import type { GatewayProgram } from '../support/gateway-program.ts';
 import { Load } from '../support/load.ts';
 import { send } from '../support/raw-client.ts';
@@ -96,7 +96,7 @@ describe('A reload of two workers', { timeout: 120_000 }, () => {
     await change('reload');
     const [hung, other] = await readyWorkers(fleet, 2);
     // A new connection could be handed to the one that hangs.
-    const connected = await connectAll(fleet, 6, '/things');
+    const connected = await connectAll(fleet, [other!], 1, '/things');
     const { client } = connected.find(({ pid }) => pid === other)!;
     const statusAt = async (path: string) => {
       const { statusCode, body } = await client.request({ path, method: 'GET' });
@@ -124,7 +124,7 @@ describe('A reload of two workers', { timeout: 120_000 }, () => {
     fleet.write('listen: [no, configuration, at, all');
     const [victim] = await readyWorkers(fleet, 2);
     process.kill(victim!, 'SIGKILL');
-    await fleet.logged(({ msg, pid }) => msg === 'worker died' && pid === victim);
+    await fleet.logged(tellsDeathOf(victim!));
     const pids = await readyWorkers(fleet, 2);
     expect(pids).not.toContain(victim);
     expect(await statuses('/served', pids)).toEqual([200, 200]);

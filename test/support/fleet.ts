@@ -1,5 +1,5 @@
 import { Client } from 'undici';
-import { GatewayProgram, type GatewayProgramOptions } from './gateway-program.ts';
+import { GatewayProgram, type GatewayProgramOptions, type LogLine } from './gateway-program.ts';
 import { send, until } from './raw-client.ts';
 
 interface Status {
@@ -27,6 +27,11 @@ async function processOf(gateway: GatewayProgram, requestId: string): Promise<nu
   return (await gateway.logged((line) => line.requestId === requestId)).pid as number;
 }
 
+/** That it is told of a death: from the fifth in a row on in other words, and with a wait before the next worker. */
+export function tellsDeathOf(worker: number): (line: LogLine) => boolean {
+  return ({ pid, livedMs }) => pid === worker && livedMs !== undefined;
+}
+
 let requests = 0;
 
 /** A connection to a gateway, and the process that has it. */
@@ -35,17 +40,27 @@ export interface Connected {
   readonly pid: number;
 }
 
-/** Opens connections and finds out who has them; all of `path` is asked once over each. */
-export function connectAll(gateway: GatewayProgram, count: number, path: string): Promise<Connected[]> {
-  return Promise.all(
-    Array.from({ length: count }, async () => {
-      const client = new Client(gateway.url, { pipelining: 1 });
-      const id = `connect-${++requests}`;
-      const answer = await client.request({ path, method: 'GET', headers: { 'x-request-id': id } });
-      await answer.body.dump();
-      return { client, pid: await processOf(gateway, id) };
-    }),
-  );
+/**
+ * Opens so many connections and finds out who has them, and further ones until each of the processes has one: the busier a
+ * process is, the fewer it takes. All of `path` is asked once over each.
+ */
+export async function connectAll(
+  gateway: GatewayProgram,
+  pids: readonly number[],
+  count: number,
+  path: string,
+): Promise<Connected[]> {
+  const connected = await Promise.all(Array.from({ length: count }, () => connect(gateway, path)));
+  while (pids.some((each) => connected.every(({ pid }) => pid !== each))) connected.push(await connect(gateway, path));
+  return connected;
+}
+
+async function connect(gateway: GatewayProgram, path: string): Promise<Connected> {
+  const client = new Client(gateway.url, { pipelining: 1 });
+  const id = `connect-${++requests}`;
+  const answer = await client.request({ path, method: 'GET', headers: { 'x-request-id': id } });
+  await answer.body.dump();
+  return { client, pid: await processOf(gateway, id) };
 }
 
 /** Sends requests over connections of their own until each of the processes has answered one. */
