@@ -17,12 +17,10 @@ const maxSharedBytes = 1024 * 1024;
 export const collapse: Layer = {
   name: 'collapse',
   over: (upstream, next) => {
-    // By path alone, since a key of everything that must be the same would be made for every call, and read for few.
-    const flights = new Map<string, Flight>();
+    const flights = new Flights();
     return (call, sink) => {
       if (!shareable(call)) return next(call, sink);
-      const first = flights.get(call.path);
-      const flight = first?.find(call);
+      const flight = flights.find(call);
       if (flight) return flight.join(call, sink);
       // A client's own deadline is told to the upstream, so others cannot rely on this call; it may ride on theirs.
       if (call.context.clientDeadline) return next(call, sink);
@@ -43,6 +41,7 @@ function shareable(call: UpstreamCall): boolean {
 /** What was asked by the caller; the call that is under way has been stamped since. */
 function sameRead(a: UpstreamCall, b: UpstreamCall): boolean {
   return (
+    a.path === b.path &&
     a.method === b.method &&
     a.identityKey === b.identityKey &&
     a.writes === b.writes &&
@@ -71,14 +70,56 @@ function personal(headers: Headers): boolean {
   );
 }
 
+const shelves = 256;
+
+/**
+ * Reads that are under way, found by their path. Not a Map: one that gains and loses an entry with each request leaves its
+ * outgrown tables behind, each of which refers to the next, and what they held survives every small collection: half of
+ * all that requests allocated did.
+ */
+class Flights {
+  readonly #shelves: (Flight | undefined)[] = Array.from({ length: shelves }, () => undefined);
+
+  find(call: UpstreamCall): Flight | undefined {
+    let flight = this.#shelves[shelfOf(call.path)];
+    while (flight && !flight.carries(call)) flight = flight.before;
+    return flight;
+  }
+
+  add(flight: Flight): void {
+    const shelf = shelfOf(flight.path);
+    flight.before = this.#shelves[shelf];
+    this.#shelves[shelf] = flight;
+  }
+
+  remove(flight: Flight): void {
+    const shelf = shelfOf(flight.path);
+    let other = this.#shelves[shelf];
+    if (other === flight) this.#shelves[shelf] = flight.before;
+    else {
+      while (other && other.before !== flight) other = other.before;
+      if (other) other.before = flight.before;
+    }
+    flight.before = undefined;
+  }
+}
+
+/** Paths differ most at their end. */
+function shelfOf(path: string): number {
+  const { length } = path;
+  let mixed = length;
+  for (let at = Math.max(0, length - 12); at < length; at++) mixed = (mixed * 31 + path.charCodeAt(at)) | 0;
+  return (mixed ^ (mixed >>> 16)) & (shelves - 1);
+}
+
 /** One read under way and everybody who waits for it; to its first client it is the handle of the call. */
 class Flight implements ResponseSink, CallHandle {
   readonly #upstream: Upstream;
-  readonly #flights: Map<string, Flight>;
+  readonly #flights: Flights;
   readonly #next: Send;
   readonly #call: UpstreamCall;
-  /** Another read of the same path, under way with other headers or another identity. */
-  #sibling: Flight | undefined;
+  /** The one that began before it, among those whose paths look alike. */
+  before: Flight | undefined;
   #leader: ResponseSink | undefined;
   #followers: readonly Follower[] = nobodyElse;
   #handle: CallHandle = endedHandle;
@@ -90,7 +131,7 @@ class Flight implements ResponseSink, CallHandle {
   #closed = false;
   #leaderPaused = false;
 
-  constructor(upstream: Upstream, flights: Map<string, Flight>, next: Send, call: UpstreamCall, leader: ResponseSink) {
+  constructor(upstream: Upstream, flights: Flights, next: Send, call: UpstreamCall, leader: ResponseSink) {
     this.#upstream = upstream;
     this.#flights = flights;
     this.#next = next;
@@ -98,14 +139,17 @@ class Flight implements ResponseSink, CallHandle {
     this.#leader = leader;
   }
 
-  find(call: UpstreamCall): Flight | undefined {
-    return sameRead(this.#call, call) ? this : this.#sibling?.find(call);
+  get path(): string {
+    return this.#call.path;
+  }
+
+  carries(call: UpstreamCall): boolean {
+    return sameRead(this.#call, call);
   }
 
   lead(): CallHandle {
-    const { path, timeoutMs } = this.#call;
-    this.#sibling = this.#flights.get(path);
-    this.#flights.set(path, this);
+    const { timeoutMs } = this.#call;
+    this.#flights.add(this);
     this.#call.deadlineMs =
       this.#upstream.surroundings.clock.monotonicMs() + (timeoutMs ?? this.#upstream.settings.timeout);
     this.#handle = this.#next(this.#call, this);
@@ -159,16 +203,7 @@ class Flight implements ResponseSink, CallHandle {
     if (this.#closed) return;
     this.#closed = true;
     this.#chunks = [];
-    const { path } = this.#call;
-    const first = this.#flights.get(path);
-    if (first && first !== this) first.#unlink(this);
-    else if (this.#sibling) this.#flights.set(path, this.#sibling);
-    else this.#flights.delete(path);
-  }
-
-  #unlink(gone: Flight): void {
-    if (this.#sibling === gone) this.#sibling = gone.#sibling;
-    else if (this.#sibling) this.#sibling.#unlink(gone);
+    this.#flights.remove(this);
   }
 
   #abandon(reason: WeirError): void {
