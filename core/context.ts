@@ -130,6 +130,8 @@ export class RequestContext {
   readonly cancellation: Cancellation;
   readonly calls = new CallLedger();
   identity: Identity = anonymous;
+  /** Its place among the requests that end with a credential, if it has one. */
+  session: { leave(): void } | undefined;
   /** The header that carries credentials of the gateway's own, which no upstream is shown. */
   withheld: string | undefined;
   /** Monotonic milliseconds at which the answer is no longer wanted; only ever brought forward. */

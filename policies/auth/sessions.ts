@@ -15,7 +15,8 @@ const everyMs = 1_000;
 export class Sessions {
   readonly #clock: Clock;
   readonly #blocked: Blocked;
-  readonly #open = new Map<RequestContext, Principal>();
+  #latest: Session | undefined;
+  #size = 0;
   #timer: NodeJS.Timeout | undefined;
   #refuses: (principal: Principal) => boolean = () => false;
 
@@ -26,17 +27,26 @@ export class Sessions {
 
   /** Requests that are under way with a credential. */
   get size(): number {
-    return this.#open.size;
+    return this.#size;
   }
 
   enter(context: RequestContext, principal: Principal): void {
-    this.#open.set(context, principal);
+    context.session?.leave();
+    const { before } = (context.session = this.#latest = new Session(context, principal, this.#latest, this.#left));
+    if (before) before.after = this.#latest;
+    this.#size++;
     this.#timer ??= setInterval(() => this.#look(), everyMs).unref();
   }
 
   leave(context: RequestContext): void {
-    this.#open.delete(context);
+    context.session?.leave();
+    context.session = undefined;
   }
+
+  readonly #left = (session: Session): void => {
+    this.#size--;
+    if (this.#latest === session) this.#latest = session.before;
+  };
 
   /** Another configuration serves: what it takes no more, although it would hold, has been withdrawn. */
   judgeBy(refuses: (principal: Principal) => boolean): void {
@@ -50,7 +60,9 @@ export class Sessions {
 
   #look(): void {
     const now = this.#clock.epochMs();
-    for (const [context, principal] of this.#open) {
+    for (let session = this.#latest, next; session; session = next) {
+      const { context, principal, before } = session;
+      next = before;
       if (!context.sustained) continue;
       if (this.#blocked.has(context)) end(context, new WeirError('BLOCKED'));
       else if (principal.identity.expiresMs <= now) end(context, expired());
@@ -65,6 +77,40 @@ export class Sessions {
     } catch {
       // Who cannot be asked has not withdrawn it; how long that counts is decided where it is asked.
     }
+  }
+}
+
+/**
+ * One request in a list of all: not an entry of a Map, which leaves its outgrown tables behind, with all that they held, as
+ * requests come and go.
+ */
+class Session {
+  readonly context: RequestContext;
+  readonly principal: Principal;
+  before: Session | undefined;
+  after: Session | undefined;
+  #left: ((session: Session) => void) | undefined;
+
+  constructor(
+    context: RequestContext,
+    principal: Principal,
+    before: Session | undefined,
+    left: (session: Session) => void,
+  ) {
+    this.context = context;
+    this.principal = principal;
+    this.before = before;
+    this.#left = left;
+  }
+
+  leave(): void {
+    if (!this.#left) return;
+    this.#left(this);
+    this.#left = undefined;
+    if (this.before) this.before.after = this.after;
+    if (this.after) this.after.before = this.before;
+    this.before = undefined;
+    this.after = undefined;
   }
 }
 
