@@ -213,7 +213,8 @@ function expectSound(received: StrictRequest): void {
   expect(valuesOf(received, 'x-weir-tier')).toEqual(['anonymous']);
   expect(valuesOf(received, 'x-forwarded-for')).toEqual(['127.0.0.1']);
   expect(valuesOf(received, 'forwarded').join('')).not.toContain('6.6.6.6');
-  expect(valuesOf(received, 'via').every((via) => via.endsWith('1.1 weir'))).toBe(true);
+  // RFC 9110 §7.6.3: the version in which it was received.
+  expect(valuesOf(received, 'via').every((via) => /1\.[01] weir$/.test(via))).toBe(true);
   for (const once of ['x-request-id', 'traceparent', 'x-b3-traceid', 'via', 'forwarded'])
     expect(valuesOf(received, once)).toHaveLength(1);
   // HTTP/1.0 may have none.
