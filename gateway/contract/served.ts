@@ -1,4 +1,5 @@
 import type { PathParts } from '#core/context.ts';
+import { pathTemplate } from '#upstreams/path-template.ts';
 import type { ServiceDocument, ServiceOperation } from '#upstreams/service-document.ts';
 import type { RestRoute } from '#gateway/rest/route.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
@@ -73,16 +74,8 @@ function publicPath(
 
 /** The parameters of a templated path in another path; undefined where the two do not match. */
 function bind(template: string, path: string): [string, string][] | undefined {
-  const names: string[] = [];
-  const source = template
-    .split(/\{([^}]+)\}/)
-    .map((part, index) => {
-      if (index % 2 === 0) return RegExp.escape(part);
-      names.push(part);
-      return '([^/]+)';
-    })
-    .join('');
-  const found = new RegExp(`^${source}$`).exec(path);
+  const { names, match } = pathTemplate(template);
+  const found = match.exec(path);
   return found ? names.map((name, index) => [name, found[index + 1]!]) : undefined;
 }
 

@@ -1,3 +1,4 @@
+import { pathTemplate, type PathTemplate } from '#upstreams/path-template.ts';
 import { isMap, type ServiceDocument, type ServiceOperation } from '#upstreams/service-document.ts';
 import { Parameters } from './parameters.ts';
 import { Schemas, type BodyCheck } from './schemas.ts';
@@ -15,10 +16,8 @@ export interface CheckedOperation {
   readonly responses: ReadonlyMap<string, MediaTypes>;
 }
 
-interface CheckedPath {
+interface CheckedPath extends PathTemplate {
   readonly template: string;
-  readonly names: readonly string[];
-  readonly match: RegExp;
   readonly operations: ReadonlyMap<string, CheckedOperation>;
 }
 
@@ -76,19 +75,9 @@ function readPath(
   document: ServiceDocument,
   schemas: Schemas,
 ): CheckedPath {
-  const names: string[] = [];
-  const source = template
-    .split(/\{([^}]+)\}/)
-    .map((part, index) => {
-      if (index % 2 === 0) return RegExp.escape(part);
-      names.push(part);
-      return '([^/]+)';
-    })
-    .join('');
   return {
     template,
-    names,
-    match: new RegExp(`^${source}$`),
+    ...pathTemplate(template),
     operations: new Map(operations.map((operation) => [operation.method, readOperation(operation, document, schemas)])),
   };
 }
