@@ -15,6 +15,21 @@ export const hopByHop: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/**
+ * Fields that speak of the bytes of a body, so that they are wrong once it is made anew: its length and framing, ranges of it,
+ * and digests (RFC 9530, RFC 3230, RFC 1864).
+ */
+export const ofBytes: ReadonlySet<string> = new Set([
+  'accept-ranges',
+  'content-digest',
+  'content-length',
+  'content-md5',
+  'digest',
+  'repr-digest',
+  'trailer',
+  'transfer-encoding',
+]);
+
 /** The lower-case names that a `Connection` field lists. */
 export function connectionTokens(connection: string | string[] | undefined): readonly string[] {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return [];

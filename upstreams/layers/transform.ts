@@ -1,5 +1,5 @@
 import { WeirError } from '#core/errors.ts';
-import { firstValue, type Headers } from '#core/headers.ts';
+import { firstValue, ofBytes, type Headers } from '#core/headers.ts';
 import { endedHandle, Relay, type CallHandle, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
 import { EventStreamReader } from '#upstreams/client/event-stream.ts';
 import { parseJson } from '#upstreams/client/json.ts';
@@ -90,17 +90,6 @@ function change(headers: Headers, changes: HeaderChanges = {}): void {
     else headers[name] = value;
   }
 }
-
-/** Of an answer that is made anew: what spoke of the bytes that it was. */
-const ofBytes = [
-  'accept-ranges',
-  'content-digest',
-  'content-length',
-  'content-md5',
-  'digest',
-  'repr-digest',
-  'trailer',
-];
 
 type Mode = 'pass' | 'collect' | 'events';
 

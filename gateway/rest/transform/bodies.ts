@@ -1,6 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
-import { firstValue, type Headers } from '#core/headers.ts';
+import { firstValue, ofBytes, type Headers } from '#core/headers.ts';
 import { Relay, type CallHandle, type ResponseSink } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { FieldTransform } from './fields.ts';
@@ -126,18 +126,7 @@ export class TransformedAnswer extends Relay {
   }
 }
 
-/** Fields that speak of the bytes as they were: a length, ranges, digests; and validators, which are strong no more (RFC 9110 §8.8.1). */
-const ofBytes: ReadonlySet<string> = new Set([
-  'accept-ranges',
-  'content-digest',
-  'content-length',
-  'content-md5',
-  'digest',
-  'repr-digest',
-  'trailer',
-  'transfer-encoding',
-]);
-
+/** Without what spoke of the bytes as they were; validators are strong no more (RFC 9110 §8.8.1). */
 function changed(received: Headers): Headers {
   const headers: Headers = {};
   for (const name in received) if (!ofBytes.has(name)) headers[name] = received[name];
