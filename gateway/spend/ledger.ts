@@ -55,7 +55,7 @@ export function keyOf(consumer: string, operation: string, upstream: string): st
   return `${consumer}\n${operation}\n${upstream}`;
 }
 
-export function partsOf(key: string): Pick<Spent, 'consumer' | 'operation' | 'upstream'> {
+function partsOf(key: string): Pick<Spent, 'consumer' | 'operation' | 'upstream'> {
   const [consumer = '', operation = '', upstream = ''] = key.split('\n');
   return { consumer, operation, upstream };
 }

@@ -1,12 +1,9 @@
 import type { Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
 import type { SharedStore, StoreScript } from '#core/shared-store.ts';
-import { keyOf, maxKeys, maxMinutes, minuteMs, minuteOf, others, partsOf, SpentSums, type Spent } from './ledger.ts';
+import { Reporter } from '#gateway/reporter.ts';
+import { maxKeys, maxMinutes, minuteMs, minuteOf, others, SpentSums, type Spent } from './ledger.ts';
 
-/** Between two reports to the store; what an instance has spent since is lost with it. */
-const everyMs = 5_000;
-/** The most that one report tells apart; the rest is told with the next. */
-const maxReported = 200;
 /** Of each minute, what is read: the dearest. */
 const maxRead = 50;
 
@@ -41,48 +38,44 @@ end
 return all`,
 };
 
-/** What all instances on one store have spent in the last hour. Each reports every few seconds, off the path of requests. */
+/** What all instances on one store have spent in the last hour. What the store does not take at once goes under a later minute. */
 export class SharedSpend {
   readonly #store: SharedStore;
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #reporter: Reporter<readonly [key: string, calls: number, price: number]>;
   #unreported = new SpentSums();
-  #timer: NodeJS.Timeout | undefined;
 
   constructor(store: SharedStore, clock: Clock, log: Logger) {
     this.#store = store;
     this.#clock = clock;
-    this.#log = log;
+    this.#reporter = new Reporter({
+      take: () => {
+        const all = [...this.#unreported];
+        this.#unreported = new SpentSums();
+        return all;
+      },
+      giveBack: (items) => {
+        for (const [key, calls, price] of items) this.add(key, calls, price);
+      },
+      tell: (items) => {
+        const args = items.flatMap(([key, calls, price]) => [key, price, calls]);
+        const keys = this.#keysOf(minuteOf(clock.epochMs()));
+        return store.run(report, keys, [(maxMinutes + 5) * minuteMs, maxKeys, ...args]);
+      },
+      failed: (err) => log.debug({ err }, 'what was spent could not be reported'),
+    });
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.report(), everyMs).unref();
+    this.#reporter.start();
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.report();
+  stop(): Promise<void> {
+    return this.#reporter.stop();
   }
 
   add(key: string, calls: number, price: number): void {
     this.#unreported.add(key, calls, price);
-  }
-
-  /** Tells the store what was spent since. What it does not take is told again, under the minute of then. */
-  async report(): Promise<void> {
-    if (this.#unreported.size === 0) return;
-    const all = [...this.#unreported];
-    this.#unreported = new SpentSums();
-    for (const [key, calls, price] of all.slice(maxReported)) this.add(key, calls, price);
-    const told = all.slice(0, maxReported);
-    const args = told.flatMap(([key, calls, price]) => [key, price, calls]);
-    try {
-      const keys = this.#keysOf(minuteOf(this.#clock.epochMs()));
-      await this.#store.run(report, keys, [(maxMinutes + 5) * minuteMs, maxKeys, ...args]);
-    } catch (error) {
-      for (const [key, calls, price] of told) this.add(key, calls, price);
-      this.#log.debug({ err: error }, 'what was spent could not be reported');
-    }
   }
 
   /**
@@ -90,15 +83,13 @@ export class SharedSpend {
    * @throws {StoreUnavailable}
    */
   async since(minutes: number): Promise<Spent[]> {
-    await this.report();
+    await this.#reporter.report();
     const now = minuteOf(this.#clock.epochMs());
     const keys = Array.from({ length: minutes + 1 }, (_, back) => this.#keysOf(now - back)).flat();
     const answer = (await this.#store.run(read, keys, [maxRead - 1])) as readonly string[];
     const total = new SpentSums();
-    for (let at = 0; at + 2 < answer.length; at += 3) {
-      const { consumer, operation, upstream } = partsOf(answer[at]!);
-      total.add(keyOf(consumer, operation, upstream), Number(answer[at + 2]), Number(answer[at + 1]));
-    }
+    for (let at = 0; at + 2 < answer.length; at += 3)
+      total.add(answer[at]!, Number(answer[at + 2]), Number(answer[at + 1]));
     return total.list();
   }
 

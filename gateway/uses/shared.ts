@@ -1,11 +1,8 @@
 import type { Logger } from '#core/log.ts';
 import type { SharedStore, StoreScript } from '#core/shared-store.ts';
+import { Reporter } from '#gateway/reporter.ts';
 import { maxUses, others, UseSums, type Use } from './sums.ts';
 
-/** Between two reports to the store; what an instance has seen since is lost with it. */
-const everyMs = 5_000;
-/** The most that one report tells apart; the rest is told with the next. */
-const maxReported = 200;
 /** Longer than the longest notice that anybody gives. */
 const keptMs = 400 * 86_400_000;
 
@@ -42,57 +39,55 @@ end
 return all`,
 };
 
-/** What all instances on one store have seen used. Each reports every few seconds, off the path of requests. */
+/** What all instances on one store have seen used. It may be counted twice where the store answers late, and is never lost. */
 export class SharedUses {
   readonly #store: SharedStore;
-  readonly #log: Logger;
   readonly #keys: readonly string[];
+  readonly #reporter: Reporter<Use>;
   #unreported = new UseSums();
-  #timer: NodeJS.Timeout | undefined;
 
   constructor(store: SharedStore, log: Logger) {
     this.#store = store;
-    this.#log = log;
     this.#keys = ['count', 'first', 'last'].map((part) => `${store.prefix}{uses}:${part}`);
+    this.#reporter = new Reporter({
+      take: () => {
+        const all = this.#unreported.list();
+        this.#unreported = new UseSums();
+        return all;
+      },
+      giveBack: (uses) => {
+        for (const { what, consumer, count, firstMs, lastMs } of uses)
+          this.#unreported.add(what, consumer, count, firstMs, lastMs);
+      },
+      tell: (uses) => {
+        const args = uses.flatMap(({ what, consumer, count, firstMs, lastMs }) => [
+          what,
+          consumer,
+          count,
+          firstMs,
+          lastMs,
+        ]);
+        return store.run(report, this.#keys, [keptMs, maxUses, ...args]);
+      },
+      failed: (err) => log.debug({ err }, 'what was used could not be reported'),
+    });
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.report(), everyMs).unref();
+    this.#reporter.start();
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.report();
+  stop(): Promise<void> {
+    return this.#reporter.stop();
   }
 
   add(what: string, consumer: string, nowMs: number): void {
     this.#unreported.add(what, consumer, 1, nowMs, nowMs);
   }
 
-  /** Tells the store what was used since. What it does not take is told again, so it may be counted twice, never lost. */
-  async report(): Promise<void> {
-    if (this.#unreported.size === 0) return;
-    const all = this.#unreported.list();
-    this.#unreported = new UseSums();
-    this.#again(all.slice(maxReported));
-    const told = all.slice(0, maxReported);
-    const args = told.flatMap(({ what, consumer, count, firstMs, lastMs }) => [what, consumer, count, firstMs, lastMs]);
-    try {
-      await this.#store.run(report, this.#keys, [keptMs, maxUses, ...args]);
-    } catch (error) {
-      this.#again(told);
-      this.#log.debug({ err: error }, 'what was used could not be reported');
-    }
-  }
-
-  #again(uses: readonly Use[]): void {
-    for (const { what, consumer, count, firstMs, lastMs } of uses)
-      this.#unreported.add(what, consumer, count, firstMs, lastMs);
-  }
-
   /** @throws {StoreUnavailable} */
   async read(): Promise<Use[]> {
-    await this.report();
+    await this.#reporter.report();
     const answer = (await this.#store.run(read, this.#keys, [])) as readonly string[];
     const uses: Use[] = [];
     for (let at = 0; at + 3 < answer.length; at += 4) {
