@@ -51,7 +51,7 @@ export class Gateway implements Startable {
       control: this.control,
       log: this.telemetry.log,
       audit: this.telemetry.audit,
-      apply: this.#overrides && ((command) => this.#overrides!.apply(command)),
+      changes: this.#overrides ?? this.control,
       keys: this.assembly.auth.administration,
     });
   }

@@ -4,7 +4,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { systemClock, type Clock } from '#core/clock.ts';
 import type { Logger } from '#core/log.ts';
 import type { Control } from '#gateway/control/control.ts';
-import type { CommandReport, OperatorCommand } from '#gateway/control/override.ts';
+import type { CommandReport } from '#gateway/control/override.ts';
 import type { ReloadReport } from '#gateway/control/reload.ts';
 import type { KeyAdministration } from '#policies/auth/api-keys/administration.ts';
 import { listenAt } from '#gateway/http/listen-at.ts';
@@ -33,8 +33,8 @@ export interface AdminOptions {
   readonly log: Logger;
   /** Who reloaded, and who was not let in. */
   readonly audit: AuditLog;
-  /** Carries a change by an operator out, in every instance that hears of it; default: `control.apply`. */
-  readonly apply?: ((command: OperatorCommand) => Promise<CommandReport>) | undefined;
+  /** Carries changes by operators out, in this gateway or in all that share a store. */
+  readonly changes: Pick<Control, 'apply'>;
   /** Undefined where nothing is shared, so that no key can be issued. */
   readonly keys: KeyAdministration | undefined;
   readonly clock?: Clock;
@@ -49,17 +49,17 @@ export class AdminServer {
   readonly #control: Control;
   readonly #log: Logger;
   readonly #audit: AuditLog;
-  readonly #apply: (command: OperatorCommand) => Promise<CommandReport>;
+  readonly #changes: Pick<Control, 'apply'>;
   readonly #keys: KeyAdministration | undefined;
   readonly #clock: Clock;
   readonly #server: Server;
 
-  constructor({ settings, control, log, audit, apply, keys, clock = systemClock }: AdminOptions) {
+  constructor({ settings, control, log, audit, changes, keys, clock = systemClock }: AdminOptions) {
     this.#settings = settings;
     this.#control = control;
     this.#log = log;
     this.#audit = audit;
-    this.#apply = apply ?? ((command) => control.apply(command));
+    this.#changes = changes;
     this.#keys = keys;
     this.#clock = clock;
     this.#server = createServer(
@@ -158,15 +158,17 @@ export class AdminServer {
       GET: async (_request, response) => void response.json(await control.overrides()),
       POST: (request, response) =>
         withParsed(setCommand(request, this.#clock.epochMs()), response, async (command) =>
-          tell(response, await this.#apply(command)),
+          tell(response, await this.#changes.apply(command)),
         ),
       DELETE: (request, response) =>
-        withParsed(removeCommand(request), response, async (command) => tell(response, await this.#apply(command))),
+        withParsed(removeCommand(request), response, async (command) =>
+          tell(response, await this.#changes.apply(command)),
+        ),
     });
     serve(app, '/admin/overrides/:id', {
       DELETE: (request, response) =>
         withParsed(removeCommand(request, String(request.params.id)), response, async (command) =>
-          tell(response, await this.#apply(command)),
+          tell(response, await this.#changes.apply(command)),
         ),
     });
     serve(app, '/admin/cache/purge', {

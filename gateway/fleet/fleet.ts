@@ -87,7 +87,7 @@ export class Fleet implements Startable, Reloadable {
       control: this.control,
       log,
       audit,
-      apply: this.#overrides && ((command) => this.#overrides!.apply(command)),
+      changes: this.#overrides ?? this.control,
       keys: this.#primary.assembly.auth.administration,
     });
   }
