@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Linux shows CPU times in ticks of 100 Hz on every architecture that Node runs on. */
 const tickUs = 10_000;
@@ -7,6 +7,16 @@ const tickUs = 10_000;
 export function cpuUs(pid: number): number {
   const { utime, stime } = times(pid);
   return (utime + stime) * tickUs;
+}
+
+/** The same of a process and all that it has started and that still runs, as some servers let a child do the work. */
+export function cpuOfAllUs(pid: number): number {
+  let sum = cpuUs(pid);
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim();
+    if (children !== '') for (const child of children.split(' ')) sum += cpuOfAllUs(Number(child));
+  }
+  return sum;
 }
 
 /** The same of a process together with its children that have ended and were waited for. */

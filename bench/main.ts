@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { load } from './flood/command.ts';
+import { limits } from './limits/command.ts';
 import { describeMachine, missingTools } from './machine.ts';
 import { measure, type Outcome } from './measure.ts';
 import { parseOptions, usage, type Options } from './options.ts';
@@ -18,6 +19,7 @@ const say = (text: string): void => console.error(text);
 
 /** Runs of their own kind, by their first argument; each returns the exit status. */
 const commands: Readonly<Record<string, (argv: readonly string[], tell: typeof say) => Promise<number>>> = {
+  limits,
   load,
   sick,
   soak,

@@ -11,6 +11,7 @@ export const usage = `Usage: npm run bench -- [options]
   --json FILE       also write the figures there
   --help
 
+npm run bench -- limits --help   what limits add, and whether they keep their times
 npm run bench -- load --help     more than the gateway can do
 npm run bench -- sick --help     what a sick upstream costs those that are well
 npm run bench -- soak --help     minutes of mixed load with faults

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuUs, cpuWithEndedChildrenUs } from './cpu.ts';
+import { cpuOfAllUs, cpuUs, cpuWithEndedChildrenUs } from './cpu.ts';
 
 /** Far more than any of them takes. */
 const startTimeoutMs = 20_000;
@@ -107,7 +107,7 @@ export class Running {
 
   /** User and system time so far, in microseconds. */
   get cpuUs(): number {
-    return this.ended ? 0 : cpuUs(this.#child.pid!);
+    return this.ended ? 0 : cpuOfAllUs(this.#child.pid!);
   }
 
   /** @throws {Error} what the question throws, and what the process said, which may be why */

@@ -5,8 +5,10 @@ export interface TracedCalls {
   calls: number;
   /** In thousandths of a call. */
   spent: number;
-  /** Those that ended without a whole answer, or with a status of 500 or more. */
+  /** Of those, the ones that ended without a whole answer, or with a status of 500 or more. */
   failed: number;
+  /** Further ones that were never sent: the breaker was open, there was no place, no connection, or no time left. */
+  refused: number;
   /** Of all of them together, and of the slowest. */
   ms: number;
   slowestMs: number;
@@ -38,19 +40,13 @@ export class CallTrace {
     return current.run(this.#field(path, field), run);
   }
 
-  /** @returns to be called when it has ended */
-  begin(upstream: string, price: number): (ms: number, failed: boolean) => void {
+  /** Where a call that begins now is counted; to be filled in when it has ended. */
+  calls(upstream: string): TracedCalls {
     const { byUpstream } = current.getStore() ?? this.#field(nowhere, nowhere);
     let traced = byUpstream.get(upstream);
-    if (!traced) byUpstream.set(upstream, (traced = { calls: 0, spent: 0, failed: 0, ms: 0, slowestMs: 0 }));
-    const counted = traced;
-    counted.calls++;
-    counted.spent += price;
-    return (ms, failed) => {
-      counted.ms += ms;
-      counted.slowestMs = Math.max(counted.slowestMs, ms);
-      if (failed) counted.failed++;
-    };
+    if (!traced)
+      byUpstream.set(upstream, (traced = { calls: 0, spent: 0, failed: 0, refused: 0, ms: 0, slowestMs: 0 }));
+    return traced;
   }
 
   #field(path: string, field: string): TracedField {

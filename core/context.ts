@@ -5,8 +5,9 @@ import type { Denial } from './denial.ts';
 import type { Headers } from './headers.ts';
 import { anonymous, type Identity } from './identity.ts';
 import type { Estimate } from './price.ts';
+import type { Provenance } from './provenance.ts';
 import type { Reply } from './reply.ts';
-import type { Reservation } from './reservation.ts';
+import type { Announcement, Reservation } from './reservation.ts';
 import type { Route } from './route.ts';
 import type { Span } from './trace.ts';
 
@@ -20,14 +21,18 @@ export interface Degraded {
   readonly path: readonly (string | number)[];
   readonly code: string;
   readonly upstream: string | undefined;
-  /** The field has the value of its `fallback`; else it is null. */
+  /** The field has the value of its `fallback`; else it is null, or stale. */
   readonly fallback?: true;
+  /** It has the last good answer, this old. */
+  readonly ageMs?: number;
 }
 
 /** What one request called, by upstream; the access log prints it, the budget settles on it. */
 class CallLedger {
-  /** Calls that were sent, whatever their attempts. */
+  /** Calls by upstream, whatever their attempts, and whatever came of them. */
   readonly sent = new Map<string, number>();
+  /** Those of them that came to nothing before anything of them was sent. */
+  unsent = 0;
   /** Reads that were answered by somebody else's call in flight. */
   collapsed = 0;
   /** Reads that were answered from the store. */
@@ -43,6 +48,12 @@ class CallLedger {
     this.total++;
     this.spent += price;
     this.sent.set(upstream, (this.sent.get(upstream) ?? 0) + 1);
+  }
+
+  /** Of a call that came to nothing before anything of it was sent: it is one, and costs nothing. */
+  takeBack(price: number): void {
+    this.unsent++;
+    this.spent -= price;
   }
 }
 
@@ -70,6 +81,10 @@ export interface OperationFacts {
   name: string | undefined;
   hash: string;
   type: string;
+  /** The operator has listed its document, so that its name is no client's choice. */
+  listed?: true;
+  /** How often it selects each field that a limit counts, by `Type.field`; undefined where it selects none. */
+  selected?: ReadonlyMap<string, number> | undefined;
 }
 
 export interface RequestFacts {
@@ -151,6 +166,12 @@ export class RequestContext {
   pathParts: PathParts = noParts;
   /** The body, once read; stays undefined where there is none, or where it is passed on as a stream. */
   body: Buffer | undefined;
+  /** Who is asking is known, as far as it will be before the request's work begins. */
+  identified = false;
+  /** What its address has left, which the answer says where nothing is to be said of who asks. */
+  atDoor: Announcement | undefined;
+  /** The answer says what the consumer has left. */
+  allowanceTold = false;
   /** What it was charged; settled when it is over. */
   reservation: Reservation | undefined;
   operation: OperationFacts | undefined;
@@ -159,6 +180,8 @@ export class RequestContext {
   /** Upstreams whose fields are left out of the operation, since the calls to them would cost too much. */
   leftOut: ReadonlySet<string> | undefined;
   degraded: Degraded[] | undefined;
+  /** Notes what its answer is made of, where that may be kept for others; undefined where it is not. */
+  provenance: Provenance | undefined;
   /** A static fallback, of the route or of a field, stands in for what an upstream did not give. */
   fallback = false;
   errorCode: string | undefined;

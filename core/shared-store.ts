@@ -39,6 +39,8 @@ export interface SharedStore {
    * @throws {StoreUnavailable} within the bound
    */
   run(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown>;
+  /** The same where the answer is bytes: what are texts otherwise are Buffers. */
+  read(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown>;
   /** Listens to a channel until the returned function is called. Begins with `resumed`, once it is subscribed. */
   listen(channel: string, listener: StoreListener): () => void;
 }

@@ -1,4 +1,5 @@
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { isObjectType, type GraphQLSchema } from 'graphql';
 import { systemClock } from '#core/clock.ts';
 import { silentLogger } from '#core/log.ts';
 import { noMeter } from '#core/meter.ts';
@@ -10,20 +11,25 @@ import { limitProblems } from '#policies/limits/problems.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
 import type { UpstreamSettings } from '#upstreams/settings.ts';
 import { createExecution, type Execution } from '#resolvers/execution.ts';
+import { ModuleError } from '#resolvers/module-error.ts';
+import { ModuleRuntimes } from '#resolvers/module-runtimes.ts';
+import type { Look } from '#resolvers/own-fields.ts';
 import { Upstream, type Surroundings } from '#upstreams/upstream.ts';
-import { describeRoutes } from './contract/contract.ts';
+import { describedVersions, describeRoutes } from './contract/contract.ts';
 import { readDocuments, type UpstreamDocuments } from './contract/documents.ts';
 import { RouteContracts } from './contract/route-contracts.ts';
 import { TrustedDocuments, trustDocuments } from './graphql/documents/trusted.ts';
 import { withIncrementalDelivery } from './graphql/schema.ts';
 import { readTls } from './http/tls.ts';
-import { sentContract, type SentContract } from './pages/contract-pages.ts';
+import { sentContract, type SentContracts } from './pages/contract-pages.ts';
+import type { GatewayConfig } from './config/schema.ts';
 import { placePolicies } from './module-policies.ts';
 import { documentPhases, requestStages, upstreamLayers } from './pipeline.ts';
 import type { Stage } from './stage.ts';
 import { ProblemsError } from './problems.ts';
 import type { Project } from './project.ts';
 import { buildRoutes, tieProblems, routeProblems } from './routing/build.ts';
+import { Composer } from './routing/composer.ts';
 import type { GatewayRoutes } from './routing/routing.ts';
 
 /** A project put together: everything a request meets between the listener and the wire. Connects nothing yet. */
@@ -37,12 +43,13 @@ export interface Assembly {
   readonly tls: SecureContextOptions | undefined;
   /** Missing where no module brings SDL. */
   readonly execution: Execution | undefined;
+  readonly runtimes: ModuleRuntimes;
   readonly trusted: TrustedDocuments;
   readonly routes: GatewayRoutes;
   readonly documents: UpstreamDocuments;
-  readonly contracts: RouteContracts;
-  /** The OpenAPI document of the REST routes; undefined where it is not served. */
-  readonly contract: SentContract | undefined;
+  readonly routeContracts: RouteContracts;
+  /** The OpenAPI documents of the REST routes, by version; undefined where they are not served. */
+  readonly contracts: SentContracts | undefined;
   readonly stages: readonly Stage[];
   /** Gives the upstreams that were running before their settings of this project. To be called once, when it takes over. */
   readonly takeOver: () => void;
@@ -52,6 +59,8 @@ export interface AssemblySurroundings extends Surroundings {
   readonly load: LoadShedder;
   /** What instances share; undefined where each is on its own. */
   readonly store: SharedStore | undefined;
+  /** What a consumer has left of the limits that serve now. */
+  readonly look: Look;
   /** Told of each use that is written down, and whose it was. */
   readonly used: (what: string, consumer: string) => void;
   /** Processes that are one gateway: without a store each enforces its share of every limit. */
@@ -71,7 +80,11 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
   const { upstreams, settle } = connectUpstreams(project, surroundings, running);
   // Modules may bring nothing but REST.
   const graphql = modules.some(({ documents }) => documents.length > 0);
-  const execution = graphql ? (running?.execution ?? createExecution(modules, upstreams)) : undefined;
+  const runtimes = running?.runtimes ?? new ModuleRuntimes(modules, upstreams);
+  const execution = graphql
+    ? (running?.execution ?? createExecution(modules, upstreams, runtimes, surroundings.look))
+    : undefined;
+  if (runtimes.problems.length > 0) throw new ModuleError(runtimes.problems);
   const weightOf = (name: string) => config.upstreams[name]?.weight ?? perCall;
   const trusted = execution
     ? trustDocuments(
@@ -80,10 +93,17 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
       )
     : new TrustedDocuments(new Map());
   const documents = readDocuments(config, modules);
-  const contracts = new RouteContracts(documents, surroundings);
+  const routeContracts = new RouteContracts(surroundings);
   const transforms = new Map(modules.flatMap((module) => module.transforms.map((one) => [one.name, one] as const)));
   const originOf = (index: number) => sources.of(['routes', index]);
-  const routes = buildRoutes(config, { upstreams, transforms, contracts }, execution?.schema, originOf);
+  const found: string[] = [];
+  const composer = new Composer(config, { upstreams, modules, runtimes, trusted, schema: execution?.schema }, found);
+  const routes = buildRoutes(
+    config,
+    { upstreams, transforms, documents, contracts: routeContracts, composer },
+    execution?.schema,
+    originOf,
+  );
   const layers = upstreamLayers.map(({ layer }) => layer);
   const upstream = (name: string, settings: UpstreamSettings) => new Upstream(name, settings, surroundings, layers);
   const auth = new Auth(
@@ -92,16 +112,20 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     { clock: surroundings.clock, store: surroundings.store, upstream },
     running?.auth,
   );
-  const limits = new Limits({ ...config, routes: routes.routes }, surroundings, running?.limits);
+  const limits = new Limits(
+    { ...config, routes: routes.routes },
+    { ...surroundings, upstreams: [...upstreams.values()] },
+    running?.limits,
+  );
   const stages = requestStages(config, routes, surroundings.load, auth.verifiers, limits, surroundings.used);
   const placed = placePolicies(stages, modules);
-  const found = [
-    ...contracts.problems,
+  found.push(
+    ...routeContracts.problems,
     ...tieProblems(routes),
     ...routeProblems(config, transforms, originOf),
     ...placed.problems,
-    ...limitFindings(project, upstreams, graphql),
-  ];
+    ...limitFindings(project, upstreams, execution?.schema),
+  );
   if (found.length > 0) throw new ProblemsError(found);
   return {
     upstreams,
@@ -110,33 +134,57 @@ export function assemble(project: Project, surroundings: AssemblySurroundings, r
     limits,
     tls: listenerTls(project),
     execution,
+    runtimes,
     trusted,
     routes,
     documents,
-    contracts,
-    contract: config.docs.enabled
-      ? sentContract(config.docs.title, describeRoutes(config, routes, documents))
-      : undefined,
+    routeContracts,
+    contracts: config.docs.enabled ? sentContracts(config, routes, documents) : undefined,
     stages: placed.stages,
     takeOver: () => settle.forEach((apply) => apply()),
   };
 }
 
+function sentContracts(config: GatewayConfig, routes: GatewayRoutes, documents: UpstreamDocuments): SentContracts {
+  const { title } = config.docs;
+  return {
+    whole: sentContract(title, describeRoutes(config, routes, documents)),
+    versions: new Map(
+      describedVersions(config, routes).map((version) => [
+        version,
+        sentContract(title, describeRoutes(config, routes, documents, version)),
+      ]),
+    ),
+  };
+}
+
 /** What of the limits does not fit together, as sentences. */
-function limitFindings({ loaded }: Project, upstreams: ReadonlyMap<string, Upstream>, graphql: boolean): string[] {
+function limitFindings(
+  { loaded }: Project,
+  upstreams: ReadonlyMap<string, Upstream>,
+  schema: GraphQLSchema | undefined,
+): string[] {
   const { config, sources } = loaded;
   const weightOf = (name: string) => upstreams.get(name)!.settings.weight;
   const costs = config.routes.map(({ path, upstream, split, aggregate, cost }) => {
+    // What is loaded may have been loaded already, and then costs nothing.
     const called =
-      upstream === undefined ? Object.values(aggregate?.parts ?? {}).map((part) => part.upstream) : [upstream];
+      upstream === undefined
+        ? Object.values(aggregate?.parts ?? {}).flatMap((part) => part.upstream ?? [])
+        : [upstream];
     // One of a split is called, maybe the dearest.
     const dearest = Math.max(0, ...(split ?? []).map((share) => weightOf(share.upstream)));
     return { name: path, cost: cost ?? called.reduce((sum, name) => sum + weightOf(name), dearest) };
   });
   // What an operation costs is known once it comes, and may be nothing.
-  const cheapest = graphql ? 0 : Math.min(...costs.map(({ cost }) => cost));
+  const cheapest = schema ? 0 : Math.min(...costs.map(({ cost }) => cost));
   const least = costs.find(({ cost }) => cost === cheapest) ?? { name: 'an operation', cost: 0 };
-  return limitProblems(config, (index) => costs[index]!, least).map(
+  const hasField = (path: string): boolean => {
+    const [typeName = '', field = ''] = path.split('.');
+    const type = schema?.getType(typeName);
+    return isObjectType(type) && field in type.getFields();
+  };
+  return limitProblems(config, (index) => costs[index]!, least, new Set(upstreams.keys()), hasField).map(
     ({ path, message }) => `${path.join('.')} (${sources.of(path)}): ${message}`,
   );
 }
@@ -187,6 +235,7 @@ export function inspect(project: Project): Assembly {
     propagate() {},
     load: new LoadShedder(project.loaded.config.listen, noMeter),
     store: undefined,
+    look: () => [],
     used() {},
     workers: 1,
   });

@@ -6,9 +6,11 @@ import { admitConnection } from '#policies/auth/connection-init.ts';
 import { settle } from '#policies/limits/stages.ts';
 import { watchEventLoop } from '#policies/overload/event-loop.ts';
 import { LoadShedder } from '#policies/overload/load-shedder.ts';
+import type { Invalidation } from '#upstreams/cache/invalidation.ts';
 import { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import { observeCache } from '#upstreams/cache/outcomes.ts';
-import { shareInvalidations } from '#upstreams/cache/shared-invalidation.ts';
+import { SecondLevel } from '#upstreams/cache/second-level/second-level.ts';
+import { SharedInvalidations } from '#upstreams/cache/shared-invalidation.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -46,6 +48,8 @@ export interface InstanceOptions {
 const finishTimeoutMs = 30_000;
 /** How long connections on which nothing happens are kept then: what is on its way on one of them is to find it open. */
 const idleMs = 1_000;
+/** The longest that a purge waits for Redis; what is told later is told all the same. */
+const purgeTimeoutMs = 800;
 
 /** One process that serves: from a project to listening, and back. */
 export class Instance {
@@ -63,6 +67,9 @@ export class Instance {
   readonly uses: Uses;
   /** What instances share. */
   readonly store: RedisStore | undefined;
+  /** The same for what they have stored of answers, on a connection of its own: answers are large, and limits are in a hurry. */
+  readonly #cacheStore: RedisStore | undefined;
+  readonly #invalidations: SharedInvalidations | undefined;
   readonly #host: HttpHost;
   readonly #graphql: GraphqlDoor | undefined;
   readonly #running = new RunningUpstreams();
@@ -71,7 +78,6 @@ export class Instance {
   #started = false;
   #drainingSinceMs: number | undefined;
   #unwatch = () => {};
-  #unshare = () => {};
 
   /**
    * Builds everything and connects nothing.
@@ -92,6 +98,26 @@ export class Instance {
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
     this.cache = new MemoryStore(config.cache);
+    const { cache } = this;
+    this.#cacheStore = this.store && config.cache.redis ? new RedisStore(config.redis, log, 'cache') : undefined;
+    const secondLevel =
+      this.#cacheStore &&
+      new SecondLevel(this.#cacheStore, {
+        clock: systemClock,
+        log,
+        meter,
+        maxEntryBytes: () => cache.maxEntryBytes,
+        upstreams: () => cache.upstreams,
+      });
+    this.#invalidations =
+      this.store &&
+      new SharedInvalidations({
+        cache,
+        store: this.#cacheStore ?? this.store,
+        messages: this.store,
+        second: secondLevel,
+        log,
+      });
     this.uses = new Uses(systemClock, this.store, log);
     this.#surroundings = {
       clock: systemClock,
@@ -101,15 +127,17 @@ export class Instance {
       debug,
       load: this.#load,
       store: this.store,
-      cache: this.cache,
+      cache,
+      secondLevel,
       workers: worker?.count ?? 1,
+      look: (context) => this.#assembly.limits.look(context),
       used: (what, consumer) => this.uses.count(what, consumer),
       spent: (context, upstream, price) => this.spend.count(context, upstream, price),
       ...(worker && { verdicts: worker.verdicts }),
     };
     this.#assembly = assemble(project, this.#surroundings);
     const { execution } = this.#assembly;
-    observeCache(meter, this.cache);
+    observeCache(meter, cache);
     observeUpstreams(meter, () => this.#assembly.called());
     this.#graphql =
       execution &&
@@ -125,9 +153,14 @@ export class Instance {
         load: this.#load,
         upstream: (name) => this.#assembly.upstreams.get(name),
         used: (what, consumer) => this.uses.count(what, consumer),
-        charge: (context, cost) => this.#assembly.limits.charge(context, cost),
+        limits: () => this.#assembly.limits,
         refusals: telemetry.refusals,
         audit: telemetry.audit,
+        answers: {
+          store: this.cache,
+          enabled: () => this.#project.loaded.config.cache.answers,
+          credentialFields: () => ['authorization', this.#project.loaded.config.auth.apiKeys.header],
+        },
         examples: readExamples(project.modulesDir),
         demoKeys: options.demoKeys && { header: config.auth.apiKeys.header, keys: options.demoKeys },
         admit: (context, payload) => admitConnection(this.#assembly.auth.verifiers, context, payload),
@@ -142,10 +175,11 @@ export class Instance {
         startServerSpan: (request) => telemetry.startServerSpan(request),
       },
       load: this.#load,
-      pages: pages(() => this.#assembly.contract),
+      pages: pages(() => this.#assembly.contracts),
       log,
       telemetry,
       begun: (context) => this.telemetry.begun(context),
+      tell: (context) => this.#assembly.limits.tell(context),
       settled: (context) => this.#settled(context),
     });
     // What operators do in several processes is written down once.
@@ -180,7 +214,7 @@ export class Instance {
   #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
     next.takeOver();
-    former.contracts.stop();
+    former.routeContracts.stop();
     this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
     this.cache.configure(project.loaded.config.cache);
     this.#project = project;
@@ -194,7 +228,7 @@ export class Instance {
 
   #pipeline(): Pipeline {
     const { stages, routes, limits } = this.#assembly;
-    return new Pipeline(stages, createDoors(this.#graphql, limits, this.telemetry.debug), routes);
+    return new Pipeline(stages, createDoors(this.#graphql, limits, this.telemetry), routes);
   }
 
   #startAssembly(): void {
@@ -229,13 +263,24 @@ export class Instance {
 
   #begin(): void {
     this.#started = true;
-    if (this.store) this.#unshare = shareInvalidations(this.cache, this.store);
     this.store?.start();
+    this.#cacheStore?.start();
+    this.#invalidations?.start();
     this.spend.start();
     this.uses.start();
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
+  }
+
+  /**
+   * Takes answers out of the cache, here and wherever instances share what they store.
+   * @returns how many there were in this process's memory
+   */
+  async purge(what: Invalidation): Promise<number> {
+    const count = this.cache.invalidate(what);
+    await this.#invalidations?.told(purgeTimeoutMs);
+    return count;
   }
 
   /** Says that it wants no more traffic, and sends the clients that it has away with their next answer. */
@@ -262,10 +307,11 @@ export class Instance {
     await this.#running.destroy();
     await this.#assembly.limits.stop();
     await this.#assembly.auth.stop();
-    this.#assembly.contracts.stop();
+    this.#assembly.routeContracts.stop();
     await this.spend.stop();
     await this.uses.stop();
-    this.#unshare();
+    this.#invalidations?.stop();
+    this.#cacheStore?.stop();
     this.store?.stop();
   }
 }

@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import { systemClock } from '#core/clock.ts';
 import { Gateway, type Addresses, type Startable } from './gateway.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { outliveForgottenPromises } from './forgotten-promises.ts';
 import { workersOf } from './fleet/share.ts';
 import type { InstanceOptions } from './instance.ts';
 import { ProblemsError } from './problems.ts';
@@ -50,6 +51,7 @@ const sameSignalMs = 500;
  * From a terminal nobody watches `/readyz`, so there Ctrl-C leaves the drain delay out.
  */
 export async function untilSignal(gateway: Startable): Promise<void> {
+  outliveForgottenPromises(gateway.telemetry.log);
   process.on('SIGHUP', () => {
     void gateway.control.reload().then(({ ok, hash }) => {
       gateway.telemetry.audit.warn({ happened: 'reload', ok, hash, by: 'SIGHUP' }, 'operator');

@@ -5,9 +5,19 @@ import type { Problem } from '#schema/problem.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { ExecutionContext } from './execution-context.ts';
 import { StandIns } from './fallback.ts';
+import { fieldCaching } from './field-caching.ts';
 import { loaderProblem } from './field-problems.ts';
-import { functionField, loadField, mutationField, standInField, watchedField, type ModuleFunction } from './fields.ts';
+import {
+  functionField,
+  loadField,
+  mutationField,
+  purposefulField,
+  standInField,
+  watchedField,
+  type ModuleFunction,
+} from './fields.ts';
 import { isLoad } from './load.ts';
+import { ownFields, ownResolvers } from './own-fields.ts';
 import type { ModuleRuntime } from './runtime.ts';
 import { subscriptionField } from './subscription.ts';
 
@@ -28,7 +38,7 @@ export function bindFields(
   upstreams: ReadonlyMap<string, Upstream>,
 ): BoundFields {
   const standIns = new StandIns(schema, modules, upstreams);
-  const resolvers: Record<string, Record<string, object>> = {};
+  const resolvers: Record<string, Record<string, object>> = schema.getQueryType() ? ownResolvers() : {};
   const problems: Problem[] = [];
   const answeredBy = new Map<string, ModuleRuntime>();
   for (const runtime of modules) {
@@ -41,7 +51,11 @@ export function bindFields(
       for (const [name, value] of Object.entries(members)) {
         const path = `${typeName}.${name}`;
         const other = answeredBy.get(path);
-        const bound = other ? resolvedTwice(path, runtime, other) : bindField(schema, runtime, standIns, path, value);
+        const bound = ownFields.has(path)
+          ? resolvedByGateway(path, runtime)
+          : other
+            ? resolvedTwice(path, runtime, other)
+            : bindField(schema, runtime, standIns, path, value);
         answeredBy.set(path, runtime);
         if ('fix' in bound) problems.push(bound);
         else (resolvers[typeName] ??= {})[name] = bound;
@@ -66,7 +80,9 @@ function bindField(
   const field = isObjectType(type) ? type.getFields()[name] : undefined;
   if (!field) {
     const known = isObjectType(type)
-      ? `${typeName} has ${Object.keys(type.getFields()).join(', ')}`
+      ? `${typeName} has ${Object.keys(type.getFields())
+          .filter((member) => !ownFields.has(`${typeName}.${member}`))
+          .join(', ')}`
       : 'there is no such object type';
     const message = `module '${module.name}' resolves ${path}, which does not exist`;
     return { where, message, fix: `correct the name (${known}), or add the field in SDL` };
@@ -74,6 +90,8 @@ function bindField(
   const upstream = upstreamOf(schema, field);
   const standIn = upstream && standIns.of(typeName, field, upstream);
   if (standIn && 'fix' in standIn) return standIn;
+  const caching = fieldCaching(schema, typeName, field, upstream);
+  if (caching && 'fix' in caching) return caching;
   if (isLoad(value)) {
     const problem = loaderProblem(runtime, path, field, value.loader, upstream);
     if (problem) return problem;
@@ -88,10 +106,20 @@ function bindField(
     return subscriptionField(value as ModuleFunction, runtime);
   }
   const resolve = isLoad(value)
-    ? loadField(value, runtime)
-    : functionField(value as ModuleFunction, runtime, upstream?.name);
+    ? loadField(value, runtime, caching)
+    : upstream || caching
+      ? purposefulField(value as ModuleFunction, runtime, upstream?.name, path, caching)
+      : functionField(value as ModuleFunction, runtime);
   const made = type === schema.getMutationType() ? mutationField(resolve) : resolve;
   return watchedField(standIn ? standInField(made, standIn) : made, upstream?.name);
+}
+
+function resolvedByGateway(path: string, { module, where }: ModuleRuntime): Problem {
+  return {
+    where,
+    message: `module '${module.name}' resolves ${path}, which the gateway answers itself`,
+    fix: 'leave it out',
+  };
 }
 
 function resolvedTwice(path: string, runtime: ModuleRuntime, other: ModuleRuntime): Problem {

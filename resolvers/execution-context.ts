@@ -1,22 +1,39 @@
 import { responsePathAsArray, type GraphQLResolveInfo } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import type { CacheOf } from '#upstreams/client/client.ts';
+import type { Standing } from '#core/reservation.ts';
 import type { StandIn } from './fallback.ts';
+import { unlimited, type Look } from './own-fields.ts';
 import { ModuleScope, type ModuleRuntime } from './runtime.ts';
 
-/** The `contextValue` of a GraphQL operation: its request, and each module's view of it, made when first used. */
+/** The `contextValue` of a GraphQL operation, and what answers a route by code: the request, and each module's view of it, made when first used. */
 export class ExecutionContext {
   readonly request: RequestContext;
+  readonly #cache: CacheOf | undefined;
   readonly #scopes = new Map<ModuleRuntime, ModuleScope>();
+  readonly #look: Look;
+  #standings: ReturnType<Look> | undefined;
 
-  constructor(request: RequestContext) {
+  /**
+   * @param cache how answers may be stored, where what asks says it; by the upstreams' settings when left out
+   * @param look at what a consumer has left; nobody is limited when left out
+   */
+  constructor(request: RequestContext, cache?: CacheOf, look: Look = unlimited) {
     this.request = request;
+    this.#cache = cache;
+    this.#look = look;
+  }
+
+  /** What the consumer has left: looked at once, however often it is asked for. */
+  get standings(): readonly Standing[] | Promise<readonly Standing[]> {
+    return (this.#standings ??= this.#look(this.request));
   }
 
   of(module: ModuleRuntime): ModuleScope {
     let scope = this.#scopes.get(module);
     if (!scope) {
-      scope = new ModuleScope(module, this.request);
+      scope = new ModuleScope(module, this.request, this.#cache);
       this.#scopes.set(module, scope);
     }
     return scope;

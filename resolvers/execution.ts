@@ -1,5 +1,4 @@
 import type { GraphQLSchema } from 'graphql';
-import { systemClock, type Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { makeExecutable } from '#schema/build.ts';
 import type { Problem } from '#schema/problem.ts';
@@ -10,7 +9,8 @@ import { unanswered, upstreamProblems } from './field-problems.ts';
 import { guardFields, readDemands, type Demands } from './guard-fields.ts';
 import { ModuleError } from './module-error.ts';
 import type { Module } from './module.ts';
-import { ModuleRuntime, whereIs } from './runtime.ts';
+import { ModuleRuntimes } from './module-runtimes.ts';
+import { unlimited, type Look } from './own-fields.ts';
 import { schemaOf } from './schema-of.ts';
 
 /** The modules as one executable schema, and what makes a request's context for it. */
@@ -24,50 +24,27 @@ export interface Execution {
 /**
  * Joins the modules.
  * @param upstreams by name; every upstream of a module must be among them
+ * @param runtimes the modules, where they have been made ready already
+ * @param look at what a consumer has left; where it is left out nobody is limited
  * @throws {ModuleError} with everything that does not fit together
  */
 export function createExecution(
   modules: readonly Module[],
   upstreams: ReadonlyMap<string, Upstream>,
-  clock: Clock = systemClock,
+  runtimes = new ModuleRuntimes(modules, upstreams),
+  look: Look = unlimited,
 ): Execution {
-  const problems: Problem[] = [];
-  const runtimes = modules.flatMap((module) => startModule(module, upstreams, clock, problems) ?? []);
+  const problems: Problem[] = [...runtimes.problems];
   const { schema, problems: inSdl } = schemaOf(modules);
   if (!schema) throw new ModuleError([...problems, ...inSdl]);
-  const { resolvers, answeredBy, problems: misfits } = bindFields(schema, runtimes, upstreams);
+  const { resolvers, answeredBy, problems: misfits } = bindFields(schema, runtimes.all, upstreams);
   problems.push(...upstreamProblems(schema, upstreams), ...misfits);
   // What a module that did not start would have answered is no further problem.
-  if (runtimes.length === modules.length) problems.push(...unanswered(schema, answeredBy));
+  if (runtimes.all.length === modules.length) problems.push(...unanswered(schema, answeredBy));
   const { demands, problems: unusable } = readDemands(schema);
   problems.push(...unusable);
   if (problems.length > 0) throw new ModuleError(problems);
   const executable = makeExecutable(schema, resolvers);
   guardFields(executable, demands);
-  return { schema: executable, demands, contextFor: (request) => new ExecutionContext(request) };
-}
-
-function startModule(
-  module: Module,
-  upstreams: ReadonlyMap<string, Upstream>,
-  clock: Clock,
-  problems: Problem[],
-): ModuleRuntime | undefined {
-  const where = whereIs(module);
-  const own = Object.keys(module.upstreams).flatMap((name) => {
-    const upstream = upstreams.get(name);
-    if (upstream) return [upstream];
-    problems.push({
-      where,
-      message: `the upstream '${name}' has no endpoints`,
-      fix: `add upstreams.${name}.endpoints to gateway.yaml`,
-    });
-    return [];
-  });
-  try {
-    return new ModuleRuntime(module, own, clock);
-  } catch (error) {
-    problems.push({ where, message: (error as Error).message, fix: 'correct the module' });
-    return undefined;
-  }
+  return { schema: executable, demands, contextFor: (request) => new ExecutionContext(request, undefined, look) };
 }

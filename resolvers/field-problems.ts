@@ -2,6 +2,7 @@ import { isObjectType, type GraphQLField, type GraphQLSchema } from 'graphql';
 import { upstreamOf, type UpstreamField } from '#schema/directives.ts';
 import type { Problem } from '#schema/problem.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
+import { ownFields } from './own-fields.ts';
 import type { ModuleRuntime } from './runtime.ts';
 
 type Field = GraphQLField<unknown, unknown>;
@@ -48,7 +49,7 @@ export function unanswered(schema: GraphQLSchema, answered: ReadonlyMap<string, 
   ]);
   return fieldsOf(schema).flatMap(({ path, field, type }) => {
     const upstream = upstreamOf(schema, field);
-    if (answered.has(path) || (!upstream && !roots.has(type))) return [];
+    if (answered.has(path) || ownFields.has(path) || (!upstream && !roots.has(type))) return [];
     const message = `nothing resolves ${path}${upstream ? `, which '${upstream.name}' should answer` : ''}`;
     return [{ where: placeOf(field), message, fix: 'add it under resolvers of the module' }];
   });
@@ -66,10 +67,6 @@ export function upstreamProblems(schema: GraphQLSchema, upstreams: ReadonlyMap<s
     }
     if (upstream?.batch !== undefined && upstream.batch < 1) {
       problems.push({ where, message: `${path} has batch: ${upstream.batch}`, fix: 'write 1 or more' });
-    }
-    if (upstream?.staleIfError !== undefined) {
-      const message = `${path} has staleIfError, which is part of the contract but not built yet`;
-      problems.push({ where, message, fix: 'remove it' });
     }
     return problems;
   });

@@ -1,9 +1,11 @@
 import type { GraphQLFieldResolver, GraphQLResolveInfo } from 'graphql';
 import { leftOutError } from '#policies/cost/enforce.ts';
-import type { Key } from '#upstreams/loaders/loader.ts';
 import { untilCancelled } from '#upstreams/cancelled.ts';
+import type { Key } from '#upstreams/loaders/loader.ts';
+import { withPurpose, type FieldCaching } from '#upstreams/purpose.ts';
 import type { ExecutionContext } from './execution-context.ts';
 import type { StandIn } from './fallback.ts';
+import { FieldPurpose } from './field-purpose.ts';
 import type { Load } from './load.ts';
 import type { ModuleRuntime, ModuleScope } from './runtime.ts';
 
@@ -17,23 +19,42 @@ function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-export function loadField({ loader, key, params }: Load<unknown, unknown>, module: ModuleRuntime): FieldResolver {
+export function loadField(
+  { loader, key, params }: Load<unknown, unknown>,
+  module: ModuleRuntime,
+  caching: FieldCaching | undefined,
+): FieldResolver {
   const keyOf =
     typeof key === 'function'
       ? key
       : (parent: unknown) => (parent as Readonly<Record<string, Key | null | undefined>>)[key];
-  return (parent, args, context) => {
+  return (parent, args, context, { path }) => {
     const wanted = keyOf(parent, args);
     if (wanted === null || wanted === undefined) return null;
-    return context.of(module).load(loader, wanted, params(args));
+    return context.of(module).load(loader, wanted, params(args), caching, path);
+  };
+}
+
+/** A function that calls upstreams, or of whose answers SDL says how they may be kept. */
+export function purposefulField(
+  run: ModuleFunction,
+  module: ModuleRuntime,
+  upstream: string | undefined,
+  name: string,
+  caching: FieldCaching | undefined,
+): FieldResolver {
+  return (parent, args, context, info) => {
+    const purpose = new FieldPurpose(name, caching, info.path, context.request);
+    const result = withPurpose(purpose, run, parent, args, context.of(module), info);
+    return isPromise(result) ? untilCancelled(result, upstream, context.request, module.clock) : result;
   };
 }
 
 /** A function that may wait for anything waits no longer than the request. One that has its answer at once costs no promise. */
-export function functionField(run: ModuleFunction, module: ModuleRuntime, upstream: string | undefined): FieldResolver {
+export function functionField(run: ModuleFunction, module: ModuleRuntime): FieldResolver {
   return (parent, args, context, info) => {
     const result = run(parent, args, context.of(module), info);
-    return isPromise(result) ? untilCancelled(result, upstream, context.request, module.clock) : result;
+    return isPromise(result) ? untilCancelled(result, undefined, context.request, module.clock) : result;
   };
 }
 

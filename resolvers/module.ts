@@ -1,5 +1,4 @@
 import { fileURLToPath } from 'node:url';
-import type { Criticality } from '#core/criticality.ts';
 import type { Policy } from '#core/policy.ts';
 import type { Sdl } from '#schema/sdl.ts';
 import type { Clients } from '#upstreams/client/client.ts';
@@ -8,89 +7,8 @@ import type { UpstreamInput } from '#upstreams/settings.ts';
 import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { ModuleContext } from './context.ts';
 import type { ResolversOf } from './resolver-types.ts';
-
-/** A REST path that a module brings, in the words of `routes` in gateway.yaml. */
-export interface RouteInput {
-  /** For logs, metrics and `replaces`; unique. */
-  name?: string;
-  /** In the path syntax of Express 5: `/v1/orders{/*rest}`. */
-  path: string;
-  /** All when left out. */
-  methods?: string[];
-  host?: string;
-  match?: { headers?: Record<string, string>; query?: Record<string, string> };
-  /** That answers; or `aggregate`. */
-  upstream?: string;
-  /** One answer from calls to several upstreams; see docs/aggregates.md. */
-  aggregate?: { parts: Record<string, AggregatePartInput> };
-  /** The path at the upstream, with parameters of `path`; the same path when left out. */
-  rewrite?: string;
-  timeout?: string;
-  maxBodyBytes?: string;
-  /** Which version of a group under `versions` it is. */
-  version?: { of: string; is: string };
-  /** That it is on its way out; see docs/versioning.md. */
-  deprecated?: {
-    since: string;
-    sunset?: string;
-    successor?: string;
-    link?: string;
-    brownouts?: { from: string; for: string; every?: string; status?: 410 | 503 }[];
-  };
-  /** The name of the transform between the version that the route serves and the upstream's. */
-  transform?: string;
-  /** The answer where the upstream fails; see docs/resilience.md. */
-  fallback?: { status?: number; body?: unknown; headers?: Record<string, string> };
-  replaces?: string;
-  /** What is refused first when not all requests can be served: `sheddable`, then `default`, then `critical`. Default `default`. */
-  criticality?: Criticality;
-  /** Which pages of other origins may read its answers; what is left out is as `cors` of the file says. */
-  cors?: {
-    origins?: string[];
-    credentials?: boolean;
-    methods?: string[];
-    allowHeaders?: string[];
-    exposeHeaders?: string[];
-    maxAge?: string;
-  };
-  /** What of it is held to the OpenAPI document of its upstream; see docs/contracts.md. */
-  validate?: { request?: 'enforce' | 'log' | 'off'; response?: 'log' | 'off'; sample?: number };
-  /** Stands in `/openapi.json`. Default true. */
-  documented?: boolean;
-  /** How its answers are compressed; what is left out is as `compression` of the file says. */
-  compression?: 'off' | { minBytes?: string; types?: string[]; algorithms?: ('br' | 'zstd' | 'gzip')[] };
-  /** Headers, query and JSON fields that are renamed, then removed, then set; see docs/transforms.md. */
-  headers?: { request?: HeaderChanges; response?: HeaderChanges };
-  query?: HeaderChanges;
-  body?: { request?: FieldChanges; response?: FieldChanges };
-}
-
-interface AggregatePartInput {
-  upstream: string;
-  path: string;
-  query?: Record<string, string>;
-  from?: string;
-  pick?: string[];
-  rename?: Record<string, string>;
-  into?: string | false;
-  join?: { to: string; on: string; key?: string; as: string; many?: boolean };
-  optional?: boolean;
-  fallback?: unknown;
-  timeout?: string;
-}
-
-interface HeaderChanges {
-  rename?: Record<string, string>;
-  remove?: string[];
-  /** With templates, such as `{consumer.id}`. */
-  set?: Record<string, string>;
-}
-
-interface FieldChanges {
-  rename?: Record<string, string>;
-  remove?: string[];
-  set?: Record<string, unknown>;
-}
+import { isCodeRoute, routeMaker, type CodeRoute, type RouteCode, type RouteMaker } from './route.ts';
+import type { RouteInput } from './route-input.ts';
 
 /** A policy of a module, and its place among the stages of `gateway/pipeline.ts`. */
 export type PolicyInput = { readonly run: Policy } & ({ readonly before: string } | { readonly after: string });
@@ -110,7 +28,10 @@ export interface ModuleDefinition<Upstreams, Loaders> {
   readonly loaders?: (scope: { readonly clients: Clients<Upstreams> }) => Loaders;
   /** What answers its fields, by type and field: `load(…)`, or a function of parent, arguments and context. */
   readonly resolvers?: ResolversOf<ModuleContext<NoInfer<Upstreams>, NoInfer<Loaders>>, Loaders>;
-  readonly routes?: readonly RouteInput[];
+  /** REST paths, in the words of gateway.yaml; `(route) => [route.get(…)]` for those that code answers. */
+  readonly routes?:
+    | readonly RouteInput[]
+    | ((route: RouteMaker<ModuleContext<NoInfer<Upstreams>, NoInfer<Loaders>>>) => readonly (RouteInput | CodeRoute)[]);
   /** Between versions of its upstreams' APIs; see docs/versioning.md. */
   readonly transforms?: readonly Transform[];
   /** By name. A policy refuses by throwing a `WeirError`. */
@@ -132,6 +53,8 @@ export interface Module {
   readonly loaders: ((scope: { readonly clients: never }) => unknown) | undefined;
   readonly resolvers: Readonly<Record<string, object | undefined>>;
   readonly routes: readonly RouteInput[];
+  /** What answers the routes that name it. */
+  readonly code: ReadonlyMap<string, RouteCode>;
   readonly transforms: readonly Transform[];
   readonly policies: readonly ModulePolicy[];
 }
@@ -157,6 +80,16 @@ export function defineModule<Upstreams extends Readonly<Record<string, UpstreamD
   } = definition;
   const upstreams = Object.entries<UpstreamDefinition>(definition.upstreams ?? {});
   const documents = Array.isArray(typeDefs) ? (typeDefs as readonly Sdl[]) : [typeDefs as Sdl];
+  const code = new Map<string, RouteCode>();
+  const listed = typeof routes === 'function' ? routes(routeMaker as RouteMaker<unknown> as never) : routes;
+  const written = listed.map((route: RouteInput | CodeRoute) => {
+    if (!isCodeRoute(route)) return route;
+    const { input } = route;
+    const key = `${name}/${input.name ?? input.path}`;
+    if (code.has(key)) throw new TypeError(`module '${name}': two routes are called '${input.name ?? input.path}'`);
+    code.set(key, route.code);
+    return { ...input, code: key };
+  });
   const file = documents[0]?.from ?? upstreams[0]?.[1].file;
   return {
     name,
@@ -170,7 +103,8 @@ export function defineModule<Upstreams extends Readonly<Record<string, UpstreamD
     documents,
     loaders,
     resolvers,
-    routes,
+    routes: written,
+    code,
     transforms,
     policies: Object.entries(policies).map(([key, policy]) => ({ name: key, ...policy })),
   };

@@ -1,15 +1,20 @@
 import { pathToFileURL } from 'node:url';
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
+import type { FieldPath } from '#core/field-path.ts';
 import { formatFile } from '#schema/problem.ts';
-import { clientsOf, type BindClients } from '#upstreams/client/client.ts';
+import { clientsOf, type BindClients, type CacheOf } from '#upstreams/client/client.ts';
 import type { Key, Loader } from '#upstreams/loaders/loader.ts';
 import { noParams, type Params } from '#upstreams/loaders/params.ts';
+import { itemPath } from '#upstreams/loaders/item.ts';
 import { RequestLoader } from '#upstreams/loaders/request-loader.ts';
+import type { FieldCaching } from '#upstreams/purpose.ts';
 import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { ModuleContext } from './context.ts';
+import { callingField } from './field-purpose.ts';
 import type { Module } from './module.ts';
+import { watchedRequest } from './watched-request.ts';
 
 type AnyLoader = Loader<Key, Params, unknown>;
 
@@ -31,14 +36,16 @@ export class ModuleRuntime {
     this.clock = clock;
     this.where = whereIs(module);
     this.#bind = clientsOf(upstreams, module.openapi, clientTransforms(module));
-    const uncallable = Object.fromEntries(upstreams.map(({ name }) => [name, new Proxy({}, { get: refuse })]));
+    const uncallable = Object.fromEntries(
+      upstreams.map(({ name }) => [name, new Proxy({}, { get: defining(module, name) })]),
+    );
     this.loaderSizes = new Map(
       Object.entries(this.loaders(uncallable)).map(([name, loader]) => [name, sizeOf(name, loader)]),
     );
   }
 
-  clients(context: RequestContext): ReturnType<BindClients> {
-    return this.#bind(context);
+  clients(context: RequestContext, cache?: CacheOf): ReturnType<BindClients> {
+    return this.#bind(context, cache);
   }
 
   /** The loaders as the module defines them, over these clients. */
@@ -69,8 +76,18 @@ function clientTransforms({ clientTransforms: named, transforms }: Module): Read
   );
 }
 
-function refuse(): never {
-  throw new Error("clients are called inside of a loader's function, not while loaders are defined");
+/** What of a client can be used while loaders are defined: where an object is read alone. */
+function defining({ name: module, clientTransforms: transforms }: Module, upstream: string) {
+  return (_: object, member: string | symbol): unknown => {
+    if (member !== 'item')
+      throw new Error("clients are called inside of a loader's function, not while loaders are defined");
+    return (path: string): undefined => {
+      itemPath(path);
+      if (transforms[upstream] === undefined) return;
+      const message = `a loader of module '${module}' has items at '${upstream}', of which its clients speak another version`;
+      throw new Error(`${message}: what they load cannot be stored as what the service said`);
+    };
+  };
 }
 
 function sizeOf(name: string, loader: Partial<AnyLoader> | null | undefined): { readonly batch: number | undefined } {
@@ -87,31 +104,44 @@ function sizeOf(name: string, loader: Partial<AnyLoader> | null | undefined): { 
 
 /** One module in one request. What is not used is not made. */
 export class ModuleScope implements ModuleContext<unknown, unknown> {
-  readonly request: RequestContext;
+  readonly #request: RequestContext;
   readonly #runtime: ModuleRuntime;
+  readonly #cache: CacheOf | undefined;
   readonly #working = new Map<string, RequestLoader>();
+  #watched: RequestContext | undefined;
   #clients: ReturnType<BindClients> | undefined;
   #defined: Readonly<Record<string, AnyLoader>> | undefined;
   #bound: Readonly<Record<string, { readonly load: (key: Key, params?: Params) => Promise<unknown> }>> | undefined;
 
-  constructor(runtime: ModuleRuntime, request: RequestContext) {
+  constructor(runtime: ModuleRuntime, request: RequestContext, cache: CacheOf | undefined) {
     this.#runtime = runtime;
-    this.request = request;
+    this.#request = request;
+    this.#cache = cache;
+  }
+
+  /** What the module reads of it is noted, where its answer may be kept for others. */
+  get request(): RequestContext {
+    return (this.#watched ??= watchedRequest(this.#request));
   }
 
   get signal(): AbortSignal {
-    return this.request.cancellation.signal;
+    return this.#request.cancellation.signal;
   }
 
   get clients(): ReturnType<BindClients> {
-    return (this.#clients ??= this.#runtime.clients(this.request));
+    return (this.#clients ??= this.#runtime.clients(this.#request, this.#cache));
   }
 
   get loaders(): Readonly<Record<string, { readonly load: (key: Key, params?: Params) => Promise<unknown> }>> {
     return (this.#bound ??= Object.fromEntries(
       Object.keys(this.#definitions).map((name) => [
         name,
-        { load: (key, params = noParams) => this.load(name, key, params) },
+        {
+          load: (key, params = noParams) => {
+            const field = callingField();
+            return this.load(name, key, params, field?.caching, field?.path);
+          },
+        },
       ]),
     ));
   }
@@ -120,15 +150,21 @@ export class ModuleScope implements ModuleContext<unknown, unknown> {
     return (this.#defined ??= this.#runtime.loaders(this.clients));
   }
 
-  load(name: string, key: Key, params: Params): Promise<unknown> {
+  load(
+    name: string,
+    key: Key,
+    params: Params,
+    caching: FieldCaching | undefined,
+    path: FieldPath | undefined,
+  ): Promise<unknown> {
     let loader = this.#working.get(name);
     if (!loader) {
       const { module, upstreamOfLoader, clock } = this.#runtime;
       const place = { module: module.name, name, upstream: upstreamOfLoader.get(name) };
-      loader = new RequestLoader(this.#definitions[name]!, place, this.request, clock);
+      loader = new RequestLoader(this.#definitions[name]!, place, this.#request, watchedRequest, clock);
       this.#working.set(name, loader);
     }
-    return loader.load(key, params);
+    return loader.load(key, params, caching, path);
   }
 
   forget(): void {

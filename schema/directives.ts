@@ -1,5 +1,7 @@
 import {
   getDirectiveValues,
+  getNamedType,
+  isLeafType,
   type ConstDirectiveNode,
   type GraphQLDirective,
   type GraphQLField,
@@ -54,19 +56,49 @@ export function listSizeOf(schema: GraphQLSchema, field: Field): ListSize | unde
   );
 }
 
-/** What of a schema may have `@cost`. */
-interface CostBearer {
+/** What `@cacheControl` comes to for a field: what is written on it, for the rest what is on the type that it gives. */
+export interface CacheControl {
+  /** Seconds. */
+  readonly maxAge: number | undefined;
+  readonly scope: 'PUBLIC' | 'PRIVATE' | undefined;
+  readonly inheritMaxAge: boolean;
+}
+
+export function cacheControlOf(schema: GraphQLSchema, field: Field): CacheControl | undefined {
+  const directive = schema.getDirective('cacheControl');
+  if (!directive) return undefined;
+  const own = readOn<CacheControl>(directive, field);
+  const named = getNamedType(field.type);
+  const ofType = isLeafType(named) ? undefined : readOn<CacheControl>(directive, named);
+  if (!own && !ofType) return undefined;
+  const inheritMaxAge = typeof own?.maxAge !== 'number' && (own?.inheritMaxAge ?? ofType?.inheritMaxAge) === true;
+  return {
+    maxAge: inheritMaxAge ? undefined : (own?.maxAge ?? ofType?.maxAge),
+    scope: own?.scope ?? ofType?.scope,
+    inheritMaxAge,
+  };
+}
+
+/** What of a schema may have a directive. */
+interface Annotated {
   readonly astNode?: DirectiveBearer;
   readonly extensionASTNodes?: readonly DirectiveBearer[];
 }
 
 /** `@cost` as written on a field, argument, input field or type, in upstream calls. */
-export function costOf(schema: GraphQLSchema, { astNode, extensionASTNodes = [] }: CostBearer): number | undefined {
+export function costOf(schema: GraphQLSchema, bearer: Annotated): number | undefined {
   const directive = schema.getDirective('cost');
-  if (!directive) return undefined;
+  return directive ? readOn<{ readonly weight: number }>(directive, bearer)?.weight : undefined;
+}
+
+/** A directive as written on something, or on an extension of it. */
+function readOn<T>(
+  directive: GraphQLDirective,
+  { astNode, extensionASTNodes = [] }: Annotated,
+): Partial<T> | undefined {
   for (const node of [astNode, ...extensionASTNodes]) {
-    const values = node && (getDirectiveValues(directive, node) as { readonly weight: number } | undefined);
-    if (values) return values.weight;
+    const values = node && getDirectiveValues(directive, node);
+    if (values) return values as Partial<T>;
   }
   return undefined;
 }

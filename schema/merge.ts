@@ -96,14 +96,21 @@ export function mergeSdl(parts: readonly SchemaPart[]): MergedSdl {
   const base = parse(new Source(readFileSync(baseUrl, 'utf8'), formatFile(baseUrl))).definitions;
   modules.set(formatFile(baseUrl), 'weir');
   const users = [...base.filter(({ kind }) => kind === Kind.DIRECTIVE_DEFINITION), ...definitions];
-  const document: DocumentNode = {
-    kind: Kind.DOCUMENT,
-    definitions: [...base.filter((definition) => isUsed(definition, users)), ...definitions],
-  };
+  const document: DocumentNode = { kind: Kind.DOCUMENT, definitions: [...usedOf(base, users), ...definitions] };
   if (problems.length === 0) {
     for (const { error, fix } of broken(document)) problems.push(locate(error, fix, modules));
   }
   return new MergedSdl(document, problems, modules);
+}
+
+/** What modules use, and what that uses in turn. */
+function usedOf(base: readonly DefinitionNode[], users: readonly DefinitionNode[]): readonly DefinitionNode[] {
+  let used: readonly DefinitionNode[] = [];
+  for (;;) {
+    const further = base.filter((definition) => isUsed(definition, [...users, ...used]));
+    if (further.length === used.length) return used;
+    used = further;
+  }
 }
 
 /** Of base.graphql, directives stand in every schema, types only where they or a module use or extend them. */

@@ -48,6 +48,12 @@ export const stock = defineModule({
     Query: { items: (_parent, { skus }) => skus.map((sku) => ({ sku })) },
     Item: { left: load('left', { key: 'sku' }) },
   },
+  routes: (route) => [
+    route.get('/v1/left/:sku', {
+      openapi: { summary: 'What is left of one', schema: { type: 'object' } },
+      answer: async ({ params: { sku }, loaders, part }) => ({ sku, left: await part('left', () => loaders.left.load(sku)) }),
+    }),
+  ],
 });
 `,
   'modules/stock/stock.graphql': `type Item {
@@ -248,8 +254,10 @@ describe('A team in its own repository', { timeout: 60_000 }, () => {
     const passed = await fetch(new URL('/v1/stock?skus=a1', address));
     expect(passed.status).toBe(200);
     expect(await passed.json()).toEqual([{ sku: 'a1', left: 7 }]);
+    const coded = await fetch(new URL('/v1/left/b2', address));
+    expect([coded.headers.get('x-weir-completed'), await coded.json()]).toEqual(['true', { sku: 'b2', left: 0 }]);
     const calls = upstream.requests.map(({ url }) => url).filter((url) => url.startsWith('/stock'));
-    expect(calls).toEqual(['/stock?skus=a1&skus=b2&skus=c3', '/stock?skus=a1']);
+    expect(calls).toEqual(['/stock?skus=a1&skus=b2&skus=c3', '/stock?skus=a1', '/stock?skus=b2']);
     expect(await gateway.stop()).toBe(0);
     gateway = undefined;
   });

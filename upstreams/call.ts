@@ -6,6 +6,7 @@ import type { Headers } from '#core/headers.ts';
 import type { Span } from '#core/trace.ts';
 import type { CacheRules } from './cache/settings.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { Purpose } from './purpose.ts';
 import type { Labels } from './rotation.ts';
 import type { Transform } from './transforms/transform.ts';
 
@@ -31,6 +32,12 @@ export type ClientStream =
       readonly switching: (headers: Headers, leave: () => void) => Headers;
     };
 
+/** Who counts a call. */
+export interface Tally {
+  /** One of its attempts is on the wire, or was; said once or more often. */
+  sent(): void;
+}
+
 /** One call to an upstream, on its way down the layers. The call owns its headers; layers may change them. */
 export interface UpstreamCall {
   readonly context: RequestContext;
@@ -46,6 +53,8 @@ export interface UpstreamCall {
   readonly buffered: boolean;
   /** The gateway's own call (health, discovery): costs nothing and is nobody's. */
   readonly own: boolean;
+  /** A copy of a request: nobody pays for it, it is shared with nobody, and tried once. */
+  readonly mirrored: boolean;
   /** The one endpoint that the call is for, such as a health check's; retry, breaker and bulkhead let it by. */
   readonly pinned: Endpoint | undefined;
   /** Milliseconds that the route allows instead of the upstream's `timeout`. */
@@ -56,6 +65,8 @@ export interface UpstreamCall {
   readonly labels: Labels | undefined;
   /** Between the version that the caller speaks and the upstream's. */
   readonly transform: Transform | undefined;
+  /** What a resolver makes it for; undefined for any other caller. */
+  readonly purpose: Purpose | undefined;
   /** The parent of the attempts' spans: the request's, then the call's. */
   span: Span;
   /** Monotonic; set by the deadline layer. */
@@ -64,6 +75,8 @@ export interface UpstreamCall {
   identityKey: string;
   /** Set by the cache: the last write to the path that it had seen. Who asked before it does not share with who asked after. */
   writes: number;
+  /** Set by the meter, told by the exchange: what never leaves the gateway costs nothing. */
+  tally: Tally | undefined;
   /** Set by the collapse layer: the answer is that of another's call. */
   collapsed: boolean;
   /** Set by the balancer for the attempt at hand; still set while a retry chooses another. */
@@ -77,11 +90,13 @@ export interface CallOptions {
   readonly stream?: ClientStream | undefined;
   readonly buffered?: boolean;
   readonly own?: boolean;
+  readonly mirrored?: boolean;
   readonly pinned?: Endpoint;
   readonly timeoutMs?: number | undefined;
   readonly cache?: CacheRules | false | undefined;
   readonly labels?: Labels | undefined;
   readonly transform?: Transform | undefined;
+  readonly purpose?: Purpose | undefined;
 }
 
 export function newCall(
@@ -100,15 +115,18 @@ export function newCall(
     stream: options.stream,
     buffered: options.buffered ?? false,
     own: options.own ?? false,
+    mirrored: options.mirrored ?? false,
     pinned: options.pinned,
     timeoutMs: options.timeoutMs,
     cache: options.cache,
     labels: options.labels,
     transform: options.transform,
+    purpose: options.purpose,
     span: context.span,
     deadlineMs: Number.POSITIVE_INFINITY,
     identityKey: '',
     writes: 0,
+    tally: undefined,
     collapsed: false,
     endpoint: undefined,
     failed: undefined,

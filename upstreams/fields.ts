@@ -140,15 +140,3 @@ export function headerName() {
     .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'write a header name, such as x-canary')
     .toLowerCase();
 }
-
-/**
- * A key of the contract that this version does not act on yet. Using it is an error: a limit or a check that is written
- * down but not enforced is worse than none.
- */
-export function notBuilt() {
-  return z
-    .unknown()
-    .refine((value) => value === undefined, { error: 'is part of the contract but not built yet; remove it' })
-    .optional()
-    .meta({ notBuilt: true });
-}

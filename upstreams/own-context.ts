@@ -32,6 +32,32 @@ const untraced: Span = {
   end() {},
 };
 
+/** The context of a copy of a request: the same caller, to whom nothing of it gets back, and whom it does not wait for. */
+export function copyContext(of: RequestContext, clock: Clock): RequestContext {
+  const context = new RequestContext({
+    id: of.id,
+    startedMs: clock.monotonicMs(),
+    method: of.method,
+    target: of.target,
+    scheme: of.scheme,
+    host: of.host,
+    headers: of.headers,
+    httpVersion: of.httpVersion,
+    peerIp: of.peerIp,
+    clientIp: of.clientIp,
+    forwarded: of.forwarded,
+    clientCertificate: of.clientCertificate,
+    span: of.span,
+    incoming: { length: 0, read: () => Promise.resolve(Buffer.alloc(0)) },
+    reply: unanswered,
+    cancellation: new Cancellation(),
+  });
+  context.identity = of.identity;
+  context.route = of.route;
+  context.pathParts = of.pathParts;
+  return context;
+}
+
 /** The context of a call that the gateway makes for itself: nobody waits for it, nobody pays for it. */
 export function ownContext(clock: Clock): RequestContext {
   return new RequestContext({

@@ -36,6 +36,8 @@ export class RecentCalls {
   readonly #errors = new Uint32Array(slotCount);
   readonly #refused = new Uint32Array(slotCount);
   readonly #buckets = new Uint32Array(slotCount * bucketCount);
+  #allCalls = 0;
+  #allErrors = 0;
   /** Counted from the clock's beginning, not round the ring. */
   #slot: number;
 
@@ -45,17 +47,28 @@ export class RecentCalls {
     this.#slot = Math.floor(this.#startedMs / slotMs);
   }
 
+  /** All calls since the start, and of these the ones that failed, were answered with 5xx, or were refused. */
+  get totals(): { readonly calls: number; readonly errors: number } {
+    return { calls: this.#allCalls, errors: this.#allErrors };
+  }
+
   /** A call came to its answer, or ran out of time, after `tookMs`. */
   took(nowMs: number, tookMs: number, failed: boolean): void {
     const index = this.#turnTo(nowMs);
+    this.#allCalls++;
     this.#calls[index]!++;
-    if (failed) this.#errors[index]!++;
+    if (failed) {
+      this.#allErrors++;
+      this.#errors[index]!++;
+    }
     this.#buckets[index * bucketCount + bucketOf(tookMs)]!++;
   }
 
   /** A call failed otherwise than by time, which says nothing of how fast the upstream is. */
   failed(nowMs: number): void {
     const index = this.#turnTo(nowMs);
+    this.#allCalls++;
+    this.#allErrors++;
     this.#calls[index]!++;
     this.#errors[index]!++;
   }
@@ -63,17 +76,21 @@ export class RecentCalls {
   /** A call was not let through. */
   refused(nowMs: number): void {
     const index = this.#turnTo(nowMs);
+    this.#allCalls++;
+    this.#allErrors++;
     this.#calls[index]!++;
     this.#refused[index]!++;
   }
 
   /** A call ended by its caller's wish. */
   abandoned(nowMs: number): void {
+    this.#allCalls++;
     this.#calls[this.#turnTo(nowMs)]!++;
   }
 
   /** An answer that was counted as good at its head broke off. */
   brokeOff(nowMs: number): void {
+    this.#allErrors++;
     this.#errors[this.#turnTo(nowMs)]!++;
   }
 

@@ -8,6 +8,8 @@ import type { Propagate } from '#core/trace.ts';
 import { Breaker } from './breaker.ts';
 import type { Send } from './call.ts';
 import type { MemoryStore } from './cache/memory-store.ts';
+import type { SecondLevel } from './cache/second-level/second-level.ts';
+import { RecentReads } from './cache/recent-reads.ts';
 import { ConnectionSlots } from './connections.ts';
 import type { Endpoint } from './endpoint.ts';
 import { Discovery } from './discovery/discovery.ts';
@@ -36,6 +38,8 @@ export interface Surroundings {
   readonly verdicts?: HealthVerdicts;
   /** Where answers are stored; nothing is where it is left out. */
   readonly cache?: MemoryStore;
+  /** Where instances share what they store; each is on its own where it is left out. */
+  readonly secondLevel?: SecondLevel | undefined;
   /** Called when a health check has changed what is known of an endpoint. */
   readonly healthChanged?: () => void;
   /** Told of each call that is sent for somebody, with its price in thousandths of a call. */
@@ -72,6 +76,8 @@ export class Upstream {
   readonly debug: DebugLog;
   /** What became of the calls of the last minute. */
   readonly recent: RecentCalls;
+  /** What became of the reads that fields of operations had of it, where their answers may be stored. */
+  readonly reads: RecentReads;
   lastError: UpstreamFailure | undefined;
   /** Calls between the bulkhead and the exchange. */
   inFlight = 0;
@@ -96,6 +102,7 @@ export class Upstream {
     this.surroundings = surroundings;
     this.debug = surroundings.debug ?? noDebugLog;
     this.recent = new RecentCalls(surroundings.clock);
+    this.reads = new RecentReads(surroundings.clock);
     this.#layers = layers;
     this.#settings = settings;
     this.slots = new ConnectionSlots(settings.maxConnections);

@@ -1,7 +1,8 @@
 /** `npm run bench -- load`: what the gateway does when it is offered more than it can do. See docs/load.md. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { docs, writeFigures } from '../docs.ts';
 import { describeMachine, missingTools } from '../machine.ts';
 import { whole } from '../options.ts';
 import { keepResults } from '../results.ts';
@@ -67,19 +68,10 @@ export async function load(argv: readonly string[], say: (text: string) => void)
   });
 }
 
-const begin = '<!-- figures of `npm run bench -- load --write` -->\n';
-const end = '<!-- end of the figures -->\n';
-
 /** Puts the figures between their marks. @throws {Error} when the page has none */
 async function writeDocs(heading: string, reports: readonly string[], charted: Flooded): Promise<void> {
-  const docs = resolve(import.meta.dirname, '../../docs');
-  const page = join(docs, 'load.md');
-  const text = await readFile(page, 'utf8');
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`${page} has no place for the figures.`);
   const chart = `![${charted.title}: served and memory, second by second](load.svg)\n`;
-  const figures = [heading, chart, ...reports].join('\n');
-  await writeFile(page, `${text.slice(0, from + begin.length)}\n${figures}${text.slice(to)}`);
+  await writeFigures('load.md', 'npm run bench -- load --write', [heading, chart, ...reports].join('\n'));
   await writeFile(join(docs, 'load.svg'), chartOf(charted));
 }
 

@@ -105,6 +105,8 @@ function configure({ shop, port, adminPort, variant }: Choices): object {
     admin: { port: adminPort },
     upstreams: Object.fromEntries(serviceNames.map((name) => [name, { ...upstream, endpoints: [shop[name].url] }])),
     graphql: { timeout: '10s' },
+    // Full within the first leg: from then on what is stored makes room, and adds nothing to what is held.
+    cache: { memory: '2MiB', maxEntryBytes: '256KiB' },
     ...(variant === 'routes' && { routes: [{ path: '/v9/users{/*rest}', upstream: 'users' }] }),
     ...(variant === 'bad' && { bad: 'this key is nobody’s' }),
   };

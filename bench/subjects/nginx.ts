@@ -26,3 +26,23 @@ export function nginxProxy(run: Run, upstream: string): Subject {
     }),
   };
 }
+
+/** nginx as a cache: one worker, no access log, answers in files that are in the machine's memory. */
+export function nginxCache(run: Run, name: string, upstream: string): Subject {
+  return {
+    name,
+    launch: async (port) => ({
+      command: await nginxCommand(
+        run.folder,
+        `  proxy_cache_path cache levels=1:2 keys_zone=items:10m inactive=1h use_temp_path=off;
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass ${upstream};
+      proxy_cache items;
+    }
+  }`,
+      ),
+    }),
+  };
+}

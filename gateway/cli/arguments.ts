@@ -15,6 +15,7 @@ export const usage = `Usage: weir COMMAND [options]
   weir config              print the effective configuration, and where each value came from
   weir schema              print the schema of all modules as SDL
   weir openapi             print the OpenAPI document of all REST routes
+        --of VERSION       of one version, such as v2, with all that is of none
   weir types               generate types for modules from OpenAPI documents and SDL
         --check            only say whether they are up to date
   weir alerts              print the rule file of Prometheus: alerts, and what watches over the slo of the configuration
@@ -85,6 +86,7 @@ const options = {
   tag: { type: 'string' },
   url: { type: 'string' },
   upstream: { type: 'string' },
+  of: { type: 'string' },
   for: { type: 'string' },
   by: { type: 'string' },
   reason: { type: 'string' },
@@ -99,7 +101,7 @@ const own = {
   explain: ['variables', 'name', 'json'],
   config: [],
   schema: [],
-  openapi: [],
+  openapi: ['of'],
   types: ['check'],
   alerts: ['runbook'],
   status: ['json'],
@@ -163,6 +165,7 @@ export interface Arguments {
   readonly tag: string | undefined;
   readonly url: string | undefined;
   readonly upstream: string | undefined;
+  readonly of: string | undefined;
   readonly for: string | undefined;
   readonly by: string | undefined;
   readonly reason: string | undefined;
@@ -203,7 +206,21 @@ export function parseArguments(argv: readonly string[]): Arguments {
       throw new UsageError(`'weir ${command}' takes no --${option}`);
   }
   const { scale, minutes, split, top } = values;
-  const shown = { production, against, check, runbook, json, scale, minutes, split, top, for: values.for, by, reason };
+  const shown = {
+    production,
+    against,
+    check,
+    runbook,
+    json,
+    scale,
+    minutes,
+    split,
+    top,
+    of: values.of,
+    for: values.for,
+    by,
+    reason,
+  };
   const { consumer, name, scopes, methods, 'allow-ips': allowIps, 'expires-in': expiresIn, overlap } = values;
   const { operations, budget, 'write-budget': writeBudget = false, variables } = values;
   if (budget !== undefined && operations === undefined)

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { WeirError } from '#core/errors.ts';
 import { inCalls, type FieldPrice } from '#policies/cost/cost.ts';
 import { admitCost } from '#policies/cost/enforce.ts';
@@ -7,7 +7,14 @@ import type { Assembly } from '#gateway/assembly.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { ProblemsError } from '#gateway/problems.ts';
 import type { Findings } from './check.ts';
-import { OperationFiles, readJsonObject, type OperationOfFile } from './prepared-operations.ts';
+import type { Fragments } from './fragments.ts';
+import {
+  fragmentsIn,
+  graphqlFiles,
+  OperationFiles,
+  readJsonObject,
+  type OperationOfFile,
+} from './prepared-operations.ts';
 
 /** What is recorded of a field, in calls. */
 interface RecordedField {
@@ -39,9 +46,12 @@ export function checkBudget(options: BudgetOptions, config: GatewayConfig, assem
   const errors: string[] = [];
   const now: Record<string, RecordedPrice> = {};
   const files = new OperationFiles(config, assembly);
-  for (const file of graphqlFiles(operations)) {
+  if (!existsSync(operations)) throw new ProblemsError([`--operations ${operations}: there is no such folder.`]);
+  const names = graphqlFiles(operations, true);
+  const fragments = fragmentsIn(operations, names);
+  for (const file of names) {
     try {
-      for (const operation of readOperations(files, join(operations, file))) {
+      for (const operation of readOperations(files, join(operations, file), fragments)) {
         const key = operation.name === undefined ? file : `${file}#${operation.name}`;
         now[key] = record(operation);
         errors.push(...refusal(key, operation, config));
@@ -73,19 +83,9 @@ export function checkBudget(options: BudgetOptions, config: GatewayConfig, assem
 }
 
 /** With the variables of `NAME.variables.json` beside it, if that is there. */
-function readOperations(files: OperationFiles, file: string): readonly OperationOfFile[] {
+function readOperations(files: OperationFiles, file: string, fragments: Fragments): readonly OperationOfFile[] {
   const variables = file.replace(/\.(graphql|gql)$/, '.variables.json');
-  return files.read(file, existsSync(variables) ? readJsonObject(variables) : {});
-}
-
-/** @throws {ProblemsError} when there is no such folder */
-function graphqlFiles(folder: string): readonly string[] {
-  if (!existsSync(folder)) throw new ProblemsError([`--operations ${folder}: there is no such folder.`]);
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return names
-    .filter((name) => /\.(graphql|gql)$/.test(name))
-    .map((name) => name.replaceAll(sep, '/'))
-    .toSorted();
+  return files.read(file, existsSync(variables) ? readJsonObject(variables) : {}, fragments);
 }
 
 function refusal(key: string, { price, variables, type }: OperationOfFile, { graphql }: GatewayConfig): string[] {

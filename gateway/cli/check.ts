@@ -28,10 +28,10 @@ export async function check(args: Arguments, terminal: Terminal): Promise<number
   const { loaded, modules, modulesDir } = project;
   // Put together as it would be to run, which throws for whatever does not fit; nothing is connected.
   const assembly = inspect(project);
-  const { documents, execution, routes, upstreams } = assembly;
+  const { execution, routes, upstreams } = assembly;
   const found: Findings[] = [
     { errors: [], warnings: halfFallbacks(loaded) },
-    { errors: contractDrift(routes, documents), warnings: [] },
+    { errors: contractDrift(routes), warnings: [] },
     { errors: [], warnings: unmetAuth(loaded, execution?.schema) },
     { errors: [], warnings: execution ? [] : idleObjectives(loaded) },
     // For production that nobody asks for its health is an error.

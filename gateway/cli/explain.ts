@@ -1,13 +1,23 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { GraphQLSchema } from 'graphql';
 import { systemClock } from '#core/clock.ts';
 import { WeirError } from '#core/errors.ts';
 import { admitCost } from '#policies/cost/enforce.ts';
 import { ownContext } from '#upstreams/own-context.ts';
 import { inspect } from '#gateway/assembly.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
+import { cachingOf } from '#gateway/graphql/explain-caching.ts';
 import { explain as explained, type ExplainedField, type Explanation } from '#gateway/graphql/explain.ts';
 import { openProject } from '#gateway/project.ts';
 import { UsageError, type Arguments } from './arguments.ts';
-import { OperationFiles, readJsonObject, type OperationOfFile } from './prepared-operations.ts';
+import {
+  fragmentsIn,
+  graphqlFiles,
+  OperationFiles,
+  readJsonObject,
+  type OperationOfFile,
+} from './prepared-operations.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Prints what the operations of a file may cost, field by field. Nothing is connected. */
@@ -17,10 +27,12 @@ export async function explain(args: Arguments, terminal: Terminal): Promise<numb
   const project = await openProject(args);
   const { config } = project.loaded;
   const files = new OperationFiles(config, inspect(project));
-  const found = files.read(file, args.variables === undefined ? {} : readJsonObject(args.variables));
+  const folder = dirname(file);
+  const fragments = fragmentsIn(folder, existsSync(folder) ? graphqlFiles(folder, false) : []);
+  const found = files.read(file, args.variables === undefined ? {} : readJsonObject(args.variables), fragments);
   const operations = args.name === undefined ? found : found.filter(({ name }) => name === args.name);
   if (operations.length === 0) throw new UsageError(`${file} has no operation ${args.name ?? ''}`.trim());
-  const plans = operations.map((operation) => planOf(operation, config));
+  const plans = operations.map((operation) => planOf(operation, config, files.schema));
   if (args.json) terminal.out(`${JSON.stringify(plans, undefined, 2)}\n`);
   else terminal.out(plans.map(printed).join('\n'));
   return plans.some(({ refused }) => refused !== undefined) ? 1 : 0;
@@ -36,7 +48,11 @@ interface Plan extends Omit<Explanation, 'mode' | 'cost'> {
   readonly refused?: string;
 }
 
-function planOf({ name, type, price, variables, unknown }: OperationOfFile, { graphql }: GatewayConfig): Plan {
+function planOf(
+  { name, type, price, variables, unknown }: OperationOfFile,
+  { graphql }: GatewayConfig,
+  schema: GraphQLSchema,
+): Plan {
   const context = ownContext(systemClock);
   context.estimate = price.estimate(variables);
   let refused: string | undefined;
@@ -48,12 +64,20 @@ function planOf({ name, type, price, variables, unknown }: OperationOfFile, { gr
     if (!(error instanceof WeirError)) throw error;
     refused = error.message;
   }
-  // A breaker is a running gateway's.
-  const surroundings = { breakerOf: () => undefined, maxCost: graphql.maxCost };
+  const surroundings = {
+    breakerOf: untold,
+    cachedOf: untold,
+    maxCost: graphql.maxCost,
+    budget: undefined,
+    cachingOf: (field: string) => cachingOf(schema, field),
+  };
   const { mode: _, cost, ...plan } = explained('plan', price, variables, context, surroundings);
   const common = { operation: name, type, estimated: cost?.estimated ?? 0, unknown, ...plan };
   return refused === undefined ? common : { ...common, refused };
 }
+
+/** Breakers, what is stored and what is left are a running gateway's. */
+function untold(): undefined {}
 
 const columns = ['field', 'upstream', 'parents', 'calls', 'objects', 'cost'] as const;
 
@@ -77,10 +101,23 @@ function printed(plan: Plan): string {
     ...(unknown.length > 0
       ? [`  without a value: ${unknown.map((name) => `$${name}`).join(', ')}; give it by --variables FILE`]
       : []),
+    ...keptFields(plan.fields),
     ...(leftOut ? [`  left out, by graphql.maxCostPerUpstream: the fields of ${leftOut.join(', ')}`] : []),
     ...(refused === undefined ? [] : [`  refused: ${refused}`]),
     '',
   ].join('\n');
+}
+
+/** What SDL says of keeping what the fields give. */
+function keptFields(fields: readonly ExplainedField[]): readonly string[] {
+  return fields.flatMap(({ path, caching: { maxAge, scope, staleIfError } = {} }) => {
+    const said = [
+      ...(maxAge === undefined ? [] : [`kept for ${maxAge} s where its upstream says nothing`]),
+      ...(scope === undefined ? [] : [scope === 'PUBLIC' ? 'the same for everybody' : 'for nobody but who asked']),
+      ...(staleIfError === undefined ? [] : [`an old answer stands in for ${staleIfError}`]),
+    ];
+    return said.length === 0 ? [] : [`  ${path}: ${said.join(', ')}`];
+  });
 }
 
 function cells({ path, upstream = '', parents, calls, objects, cost }: ExplainedField): readonly string[] {

@@ -19,7 +19,11 @@ export function productionProblems({ config, sources, file }: LoadedConfig): str
     }
   }
   config.routes.forEach((route, index) => {
-    const { upstream, split } = route;
+    const { upstream, split, code } = route;
+    if (code !== undefined && !sources.isWritten(['routes', index, 'timeout']))
+      problems.push(
+        `The route ${route.path} (${sources.of(['routes', index])}) is answered by code and has no timeout; give it one.`,
+      );
     const upstreams =
       split?.map((share) => share.upstream) ?? (upstream === undefined ? partsOf(route.aggregate) : [upstream]);
     const untimed = upstreams.find((name) => !sources.isWritten(['upstreams', name, 'timeout']));
@@ -33,5 +37,7 @@ export function productionProblems({ config, sources, file }: LoadedConfig): str
 
 /** The upstreams that an aggregate asks without a timeout of the part's own. */
 function partsOf(aggregate: AggregateSettings | undefined): readonly string[] {
-  return Object.values(aggregate?.parts ?? {}).flatMap((part) => (part.timeout === undefined ? [part.upstream] : []));
+  return Object.values(aggregate?.parts ?? {}).flatMap((part) =>
+    part.timeout === undefined ? (part.upstream ?? []) : [],
+  );
 }

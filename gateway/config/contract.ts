@@ -21,7 +21,6 @@ export interface SchemaNode {
   readonly format?: string;
   readonly unit?: 'duration' | 'size';
   readonly bounds?: string;
-  readonly notBuilt?: boolean;
 }
 
 let written: SchemaNode | undefined;
@@ -61,12 +60,10 @@ export function childSchema(schema: SchemaNode, key: string | number): SchemaNod
   return typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined;
 }
 
-/** The keys that a map of this schema may have and that are acted on. */
+/** The keys that a map of this schema may have. */
 export function keysOf(schema: SchemaNode | undefined): string[] {
   const maps = [schema, ...(schema?.anyOf ?? [])];
-  return maps
-    .flatMap((map) => Object.entries(map?.properties ?? {}))
-    .flatMap(([key, child]) => (child.notBuilt ? [] : [key]));
+  return maps.flatMap((map) => Object.keys(map?.properties ?? {}));
 }
 
 /** What a value must be, in words. */

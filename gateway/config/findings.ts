@@ -27,7 +27,6 @@ export function findingOf(issue: Issue, node: ConfigNode | undefined, parent: Co
   if (node?.content === null && issue.kind === 'type') {
     return { message: 'has no value', fix: `write ${kindOf(schema)}, or remove the key` };
   }
-  if (schema.notBuilt) return { message: 'is not built', fix: 'remove it', ...words };
   const value = node ? describeValue(path, node) : 'the value';
   const fix = remedy(path, node, schema);
   if (issue.message === '') return { message: `expects ${kindOf(schema)}, not ${value}`, fix };

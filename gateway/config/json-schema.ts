@@ -25,8 +25,7 @@ export function editorSchema(): object {
 type EditorNode = Readonly<Record<string, unknown>>;
 
 function forEditors(schema: SchemaNode): EditorNode {
-  const { unit: _, bounds, notBuilt, format, ...kept } = schema;
-  if (notBuilt) return { not: {}, description: 'Part of the contract, but not built yet: remove it.' };
+  const { unit: _, bounds, format, ...kept } = schema;
   const node = {
     ...kept,
     // Other formats are zod's own and stand beside a pattern.

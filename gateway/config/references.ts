@@ -15,6 +15,8 @@ export function checkReferences(root: ConfigNode): Problem[] {
     ...upstreams.flatMap(([name, upstream]) => checkEndpoints(root, name, upstream, names)),
     ...routes.flatMap((_, index) => [
       ...checkUpstream(root, ['routes', index, 'upstream'], names),
+      ...checkUpstream(root, ['routes', index, 'mirror'], names),
+      ...checkUpstream(root, ['routes', index, 'mirror', 'upstream'], names),
       ...entriesAt(root, ['routes', index, 'aggregate', 'parts']).flatMap(([part]) =>
         checkUpstream(root, ['routes', index, 'aggregate', 'parts', part, 'upstream'], names),
       ),

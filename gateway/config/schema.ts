@@ -68,6 +68,10 @@ export const configSchema = z
     error: 'is the port of admin too; choose another for one of the two',
     when: ({ value }) => ports.safeParse(value).success,
   })
+  .refine(({ cache, redis }) => !cache.redis || redis.url !== '', {
+    path: ['cache', 'redis'],
+    error: 'needs a Redis; write redis.url, or cache.redis: false',
+  })
   .superRefine(({ cors, routes }, context) => {
     for (const [index, route] of routes.entries()) {
       const message = corsProblem(cors, route.cors);

@@ -17,7 +17,19 @@ export const answerHeaders: JsonMap = Object.fromEntries(
   ]),
 );
 
+/** The same of answers that are made of several. */
+export const composedHeaders: JsonMap = {
+  ...answerHeaders,
+  'X-Weir-Completed': { $ref: '#/components/headers/X-Weir-Completed' },
+  'X-Weir-Missing': { $ref: '#/components/headers/X-Weir-Missing' },
+};
+
 const headers: Readonly<Record<string, JsonMap>> = {
+  'X-Weir-Completed': {
+    description: 'Whether all of the answer is there; what is missing is null in it, or has something in its place.',
+    schema: { enum: ['true', 'false'] },
+  },
+  'X-Weir-Missing': { description: 'The parts that are missing.', schema: { type: 'string' } },
   'X-Request-Id': { description: 'Of this request; quote it when you report a problem.', schema: { type: 'string' } },
   'Retry-After': { description: 'Seconds to wait before the next attempt.', schema: { type: 'integer', minimum: 1 } },
   ...(limited && {
@@ -89,8 +101,9 @@ function answer(status: string, codes: readonly ErrorCode[]): JsonMap {
 }
 
 /** Puts in what answers of the gateway itself are described with. */
-export function defineAnswers(components: Components): void {
-  for (const [name, header] of Object.entries(headers)) components.set('headers', name, header);
+export function defineAnswers(components: Components, composed: boolean): void {
+  for (const [name, header] of Object.entries(headers))
+    if (composed || !name.startsWith('X-Weir-')) components.set('headers', name, header);
   components.set('schemas', 'Problem', problemSchema);
   const statuses = [...new Set(restCodes.map((code) => errorRow(code).status))];
   for (const status of statuses) {
@@ -101,10 +114,17 @@ export function defineAnswers(components: Components): void {
 }
 
 /** What the gateway may answer an operation with: those statuses by which a client decides, all else as `default`. */
-export function gatewayAnswers({ secured, body }: { readonly secured: boolean; readonly body: boolean }): JsonMap {
+export function gatewayAnswers(operation: {
+  readonly secured: boolean;
+  readonly body: boolean;
+  /** It is made here, so that it is said here, too, that there is no such thing. */
+  readonly composed: boolean;
+}): JsonMap {
+  const { secured, body, composed } = operation;
   const statuses = [
     400,
     ...(secured ? [401, 403] : []),
+    ...(composed ? [404] : []),
     ...(body ? [413, 415] : []),
     ...(limited ? [429] : []),
     502,

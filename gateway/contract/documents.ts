@@ -1,8 +1,8 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Module } from '#resolvers/module.ts';
-import { documentName } from '#gateway/rest/route.ts';
 import { ServiceDocument } from '#upstreams/service-document.ts';
+import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { GatewayConfig } from '#gateway/config/schema.ts';
 import { ProblemsError } from '#gateway/problems.ts';
 
@@ -12,7 +12,13 @@ export interface UpstreamDocument {
   readonly from: string;
 }
 
+/** By what {@link documentName} says. */
 export type UpstreamDocuments = ReadonlyMap<string, UpstreamDocument>;
+
+/** The document of an upstream, or of the version that a transform makes of it. */
+export function documentName(upstream: string, transform: Transform | undefined): string {
+  return transform ? `${upstream}-${transform.definition.from}` : upstream;
+}
 
 /**
  * The OpenAPI documents of upstreams, by upstream: what the configuration names, and else what the module names. Of routes

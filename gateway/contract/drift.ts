@@ -1,16 +1,15 @@
 import { RestRoute } from '#gateway/rest/route.ts';
 import type { GatewayRoutes } from '#gateway/routing/routing.ts';
-import type { UpstreamDocuments } from './documents.ts';
 import { servedOperations } from './served.ts';
 
 /** Methods that need no words of their own: HEAD is GET's, and OPTIONS the gateway's. */
 const unsaid: ReadonlySet<string> = new Set(['HEAD', 'OPTIONS']);
 
 /** What is served of services that have a document, and is not in it: a sentence each. */
-export function contractDrift(routes: GatewayRoutes, documents: UpstreamDocuments): string[] {
+export function contractDrift(routes: GatewayRoutes): string[] {
   return routes.routes.flatMap((route) => {
     if (!(route instanceof RestRoute) || !route.documented) return [];
-    const from = documents.get(route.documentName);
+    const from = route.document;
     if (!from) return [];
     const served = servedOperations(route, from.document, routes);
     const where = `The route ${route.path} (${route.origin})`;

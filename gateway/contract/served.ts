@@ -15,7 +15,7 @@ export interface ServedOperation extends ServiceOperation {
   readonly added: readonly string[];
 }
 
-/** What of a service's document a route serves: mapped through its path and rewrite, and not taken by a narrower route. */
+/** What of its document a route serves: mapped through its path and rewrite, and not taken by a narrower route. */
 export function servedOperations(
   route: RestRoute,
   document: ServiceDocument,
@@ -80,19 +80,19 @@ function bind(template: string, path: string): [string, string][] | undefined {
 }
 
 function isServedBy(route: RestRoute, path: string, method: string, routes: GatewayRoutes): boolean {
-  const { host, headers, query } = route.criteria;
+  const { host, headers, query, version } = route.criteria;
   const found = routes.find({
     path,
     method,
     host: host?.replace('*', 'any') ?? 'any.invalid',
-    headers: Object.fromEntries(headers),
+    headers: { ...Object.fromEntries(headers), ...version?.group.asking(version.name) },
     query: new URLSearchParams(query.map(([name, value]) => [name, value])).toString(),
   });
   return found === route;
 }
 
 /** The paths of a route that no document describes, without and with what is optional, in the braces of OpenAPI. */
-export function plainPaths({ criteria: { pattern } }: Pick<RestRoute, 'criteria'>): readonly string[] {
+export function plainPaths(pattern: PathPattern): readonly string[] {
   const named = Object.fromEntries(pattern.names.map((name) => [name, `{${name}}`]));
   const bare = new PathPattern(withoutGroups(pattern.text));
   return [...new Set([bare.render(named), pattern.render(named)])];

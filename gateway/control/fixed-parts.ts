@@ -4,18 +4,24 @@ import type { Project } from '#gateway/project.ts';
 /** Parts that are read once: sockets are bound, exporters connected, and code is loaded. */
 const fixed = ['listen', 'admin', 'telemetry', 'redis', 'modules'] as const satisfies readonly (keyof GatewayConfig)[];
 
-export type FixedParts = Pick<GatewayConfig, (typeof fixed)[number]>;
+export type FixedParts = Pick<GatewayConfig, (typeof fixed)[number]> & {
+  readonly cache: Pick<GatewayConfig['cache'], 'redis'>;
+};
 
 export function fixedPartsOf({ loaded: { config } }: Project): FixedParts {
-  const { listen, admin, telemetry, redis, modules } = config;
-  return { listen, admin, telemetry, redis, modules };
+  const { listen, admin, telemetry, redis, modules, cache } = config;
+  return { listen, admin, telemetry, redis, modules, cache: { redis: cache.redis } };
 }
 
 /** The project as far as it can take over from what runs, and the keys that wait for a restart. Values are never told. */
 export function withFixedParts(next: Project, running: FixedParts): { project: Project; needsRestart: string[] } {
   const { loaded } = next;
-  const needsRestart = fixed.flatMap((part) => differences(part, loaded.config[part], running[part]));
-  return { project: { ...next, loaded: { ...loaded, config: { ...loaded.config, ...running } } }, needsRestart };
+  const { config } = loaded;
+  const needsRestart = fixed.flatMap((part) => differences(part, config[part], running[part]));
+  // Of the store only this much.
+  const cache = { ...config.cache, ...running.cache };
+  needsRestart.push(...differences('cache', config.cache, cache));
+  return { project: { ...next, loaded: { ...loaded, config: { ...config, ...running, cache } } }, needsRestart };
 }
 
 function differences(path: string, next: unknown, running: unknown): string[] {

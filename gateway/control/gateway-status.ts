@@ -1,3 +1,4 @@
+import type { ScaledLimit } from '#policies/limits/dynamic-limits.ts';
 import type { SharedLimits } from '#policies/limits/limits.ts';
 import { version } from '#gateway/version.ts';
 import type { Override } from './override.ts';
@@ -25,6 +26,8 @@ export interface ProcessStatus {
   readonly maxEventLoopLagMs: number;
   /** Whether its limits are counted in Redis; left out where none is configured. */
   readonly limits?: SharedLimits;
+  /** Limits that are smaller than they are written, since upstreams fail; left out where there are none. */
+  readonly scaledLimits?: readonly ScaledLimit[];
   /** Resident memory. */
   readonly memoryBytes: number;
 }

@@ -2,7 +2,6 @@ import type { Clock } from '#core/clock.ts';
 import type { Limits } from '#policies/limits/limits.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
-import type { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Control } from './control.ts';
 import { gatewayStatus, upstreamStatuses, type GatewayStatus } from './gateway-status.ts';
@@ -23,7 +22,7 @@ export interface Controlled extends Reloadable {
   readonly operations: ProcessControl;
   readonly spend: Spend;
   readonly uses: Uses;
-  readonly cache: MemoryStore;
+  purge(what: Invalidation): Promise<number>;
   readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream>; readonly limits: Pick<Limits, 'shared'> };
 }
 
@@ -91,7 +90,7 @@ export class LocalControl implements Control {
   }
 
   purge(what: Invalidation): Promise<number> {
-    return Promise.resolve(this.#instance.cache.invalidate(what));
+    return this.#instance.purge(what);
   }
 
   rollback(): Promise<ReloadReport> {

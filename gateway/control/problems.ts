@@ -36,7 +36,16 @@ export function gatewayProblems(processes: readonly ProcessStatus[], configurati
   const problems: string[] = [];
   // Of several, one that leaves or comes is a rolling restart.
   const serves = processes.some(({ phase }) => phase === 'ready');
-  for (const { pid, phase, shedding, passed, eventLoopLagMs, maxEventLoopLagMs, limits } of processes) {
+  for (const {
+    pid,
+    phase,
+    shedding,
+    passed,
+    eventLoopLagMs,
+    maxEventLoopLagMs,
+    limits,
+    scaledLimits = [],
+  } of processes) {
     const who = processes.length === 1 ? '' : `process ${pid}: `;
     if (phase !== 'ready' && !serves) problems.push(`${who}it is ${phase}`);
     if (shedding)
@@ -45,6 +54,8 @@ export function gatewayProblems(processes: readonly ProcessStatus[], configurati
       problems.push(`${who}its event loop is ${Math.round(eventLoopLagMs)} ms late`);
     if (limits && limits.counted !== 'redis')
       problems.push(`${who}Redis does not answer, so limits are not counted there (onStoreFailure: ${limits.counted})`);
+    for (const { limit, scale, why, until } of scaledLimits)
+      problems.push(`${who}the limit ${limit} is ${scale} times what is written, until ${until} or longer: ${why}`);
   }
   const { lastAttempt } = configuration;
   if (lastAttempt?.ok === false)

@@ -28,7 +28,7 @@ export interface Serving {
   readonly load: LoadShedder;
   readonly assembly: {
     readonly upstreams: ReadonlyMap<string, Upstream>;
-    readonly limits: Pick<Limits, 'shared' | 'scale' | 'names'>;
+    readonly limits: Pick<Limits, 'shared' | 'scale' | 'scaled' | 'names'>;
     readonly auth: { readonly blocked: Pick<Blocked, 'look'> };
     readonly called: () => Iterable<Upstream>;
     readonly routes: { readonly routes: readonly { readonly name: string }[] };
@@ -78,6 +78,7 @@ export class ProcessControl {
         passed: Number(load.share.toPrecision(3)),
         eventLoopLagMs: Math.round(load.lagMs * 10) / 10,
         ...(assembly.limits.shared && { limits: assembly.limits.shared }),
+        ...(assembly.limits.scaled.length > 0 && { scaledLimits: assembly.limits.scaled }),
         maxEventLoopLagMs: project.loaded.config.listen.maxEventLoopLag,
         memoryBytes: process.memoryUsage.rss(),
       },

@@ -60,6 +60,7 @@ export class Primary {
       debug,
       load: this.load,
       store: this.store,
+      look: () => [],
       used() {},
       workers,
       healthChanged,

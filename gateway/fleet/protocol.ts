@@ -40,7 +40,7 @@ export type WorkerCalls = {
   /** What others have written. */
   written(news: readonly Invalidation[]): void;
   /** Takes out of the cache. @returns how many answers that were */
-  purge(what: Invalidation): number;
+  purge(what: Invalidation): Promise<number>;
   /** Builds another configuration beside the one that serves. @returns as `build` */
   prepare(next: NextConfiguration): Promise<string | undefined>;
   commit(nothing: undefined): Promise<void>;

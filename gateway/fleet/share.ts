@@ -42,8 +42,8 @@ function quotas(
   config: GatewayConfig,
   shared: boolean,
 ): { readonly path: (string | number)[]; readonly total: number }[] {
-  const { perIp, global, tier, route } = limitLists(config);
-  return [...perIp, ...(shared ? [] : [...global, ...tier, ...route])].flatMap(({ path, limits }) =>
+  const { perIp, global, tier, route, graphql } = limitLists(config);
+  return [...perIp, ...(shared ? [] : [...global, ...tier, ...route, ...graphql])].flatMap(({ path, limits }) =>
     limits.map(({ quota }, index) => ({ path: [...path, index, 'quota'], total: quota / perCall })),
   );
 }

@@ -5,6 +5,7 @@ import { ModuleError } from '#resolvers/module-error.ts';
 import { ConfigError } from '#gateway/config/problem.ts';
 import { withFixedParts, type FixedParts } from '#gateway/control/fixed-parts.ts';
 import type { Prepared } from '#gateway/control/reload.ts';
+import { outliveForgottenPromises } from '#gateway/forgotten-promises.ts';
 import { Instance } from '#gateway/instance.ts';
 import { ProblemsError } from '#gateway/problems.ts';
 import { joinProject, reread, type Project } from '#gateway/project.ts';
@@ -45,7 +46,7 @@ export class WorkerProcess {
       apply: (command) => built().instance.operations.apply(command),
       health: (unhealthy) => built().verdicts.tell(unhealthy),
       written: (news) => news.forEach((one) => built().instance.cache.apply(one)),
-      purge: (what) => built().instance.cache.invalidate(what),
+      purge: (what) => built().instance.purge(what),
       prepare: (next) => this.#prepare(next),
       commit: () => this.#commit(),
       discard: () => this.#discard(),
@@ -81,6 +82,7 @@ export class WorkerProcess {
       const verdicts = new HealthVerdicts();
       const instance = new Instance(shareOf(project, count), { worker: { index, count, verdicts } });
       const announcer = new Announcer((news) => this.#primary.ask('written', news, undefined));
+      outliveForgottenPromises(instance.telemetry.log);
       instance.cache.onWritten((news) => announcer.announce([news]));
       this.#project = project;
       this.#built = { instance, count, fixed, verdicts };

@@ -28,6 +28,11 @@ export class BoundedCache<T extends { readonly bytes: number }> {
     this.#bytes = 0;
   }
 
+  /** To look is not to use. */
+  peek(key: string): T | undefined {
+    return this.#entries.get(key);
+  }
+
   get(key: string): T | undefined {
     const entry = this.#entries.get(key);
     if (entry !== undefined) {

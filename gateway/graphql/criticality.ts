@@ -1,12 +1,7 @@
-import {
-  Kind,
-  type DocumentNode,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-  type SelectionSetNode,
-} from 'graphql';
+import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import { moreCritical, type Criticality } from '#core/criticality.ts';
 import { criticalityOf } from '#schema/directives.ts';
+import { eachRootField } from './root-fields.ts';
 
 /**
  * How critical the operations of a document are: each as its most critical root field, whatever `@skip` and `@include` will
@@ -19,28 +14,11 @@ export function operationCriticality(
   usual: Criticality,
 ): Criticality {
   const fields = schema.getRootType(operation.operation)?.getFields() ?? {};
-  const spread = new Set<string>();
   let found: Criticality | undefined;
-
-  function visit({ selections }: SelectionSetNode): void {
-    for (const selection of selections) {
-      if (selection.kind === Kind.FIELD) {
-        const field = fields[selection.name.value];
-        const own = (field && criticalityOf(schema, field)) ?? usual;
-        found = found === undefined ? own : moreCritical(found, own);
-      } else if (selection.kind === Kind.INLINE_FRAGMENT) {
-        visit(selection.selectionSet);
-      } else if (!spread.has(selection.name.value)) {
-        spread.add(selection.name.value);
-        const fragment = document.definitions.find(
-          (definition) =>
-            definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === selection.name.value,
-        );
-        if (fragment && 'selectionSet' in fragment) visit(fragment.selectionSet);
-      }
-    }
-  }
-
-  visit(operation.selectionSet);
+  eachRootField(document, operation, (name) => {
+    const field = fields[name];
+    const own = (field && criticalityOf(schema, field)) ?? usual;
+    found = found === undefined ? own : moreCritical(found, own);
+  });
   return found ?? usual;
 }

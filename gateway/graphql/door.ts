@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
-import { firstValue } from '#core/headers.ts';
+import { firstValue, type Headers } from '#core/headers.ts';
 import type { Logger } from '#core/log.ts';
 import type { Meter } from '#core/meter.ts';
 import type { SharedStore } from '#core/shared-store.ts';
@@ -15,18 +15,25 @@ import { replyWithError } from '../http/error-reply.ts';
 import type { AuditLog } from '../telemetry/audit-log.ts';
 import type { RefusalLog } from '../telemetry/refusal-log.ts';
 import { readAccept } from './accept.ts';
+import { keptHeaders } from './answers/kept-answer.ts';
+import { Answers, type AnswersOptions } from './answers/answers.ts';
 import { readContentType } from './content-type.ts';
+import { DirectLane } from './direct-lane.ts';
 import { Documents } from './documents/documents.ts';
 import type { TrustedDocuments } from './documents/trusted.ts';
-import type { ChargeOperation } from './engine.ts';
+import type { CurrentLimits } from './engine.ts';
 import { ErrorFormat } from './error-format.ts';
 import type { DemoKeys } from './graphiql-consumers.ts';
 import { GraphiqlPage } from './graphiql.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { OperationLog } from './operation-log.ts';
 import { Operations } from './operations.ts';
+import type { GraphqlParameters } from './parameters.ts';
 import { Preparer } from './prepare.ts';
+import type { Refusal } from './refusal.ts';
+import type { Result } from './result.ts';
 import { withIncrementalDelivery } from './schema.ts';
+import type { Delivery } from './selection.ts';
 import type { GraphqlSettings } from './settings.ts';
 import type { DocumentPhase } from './phases.ts';
 import { TransportProtocol, type Admit } from './transport-protocol.ts';
@@ -52,14 +59,27 @@ export interface GraphqlDoorOptions {
   readonly upstream: (name: string) => Upstream | undefined;
   /** Told of each deprecated field that an operation selects, and whose it is. Default: nobody is. */
   readonly used?: (what: string, consumer: string) => void;
-  readonly charge: ChargeOperation;
+  readonly limits: CurrentLimits;
   readonly refusals: RefusalLog;
   readonly audit: Pick<AuditLog, 'denied'>;
+  /** Where finished answers are kept. Default: they are not. */
+  readonly answers?: Omit<AnswersOptions, 'clock' | 'meter'>;
   /** GraphQL documents that GraphiQL shows in tabs. Default: none. */
   readonly examples?: readonly string[];
   /** API keys that GraphiQL lets its user choose from, so no secrets. Default: none. */
   readonly demoKeys?: DemoKeys | undefined;
 }
+
+/** What an operation came to that was run for a route: its result, or why it was not executed. */
+export interface OperationResult {
+  readonly result: Result;
+  readonly refusal: Refusal | undefined;
+  /** Fields that say how long the result is good and for whom, where it may be kept; its `extensions` are for who asked alone. */
+  readonly kept: Headers | undefined;
+}
+
+/** Runs an operation that is answered whole, as one that came by `/graphql` is run. */
+export type RunOperation = (context: RequestContext, parameters: GraphqlParameters) => Promise<OperationResult>;
 
 /** Where GraphQL is served: over HTTP, as server-sent events, over WebSocket. All stages of the pipeline lie before it. */
 export interface GraphqlDoor {
@@ -67,6 +87,7 @@ export interface GraphqlDoor {
   handle(context: RequestContext): void;
   /** Takes over a connection that asks for a WebSocket. */
   upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void;
+  readonly run: RunOperation;
   /** Goes on under other settings, with the connections and subscriptions it has. */
   configure(settings: GraphqlSettings, trusted: TrustedDocuments): void;
   /** Completes subscriptions and closes WebSockets (1001), and takes no more of them. */
@@ -77,14 +98,20 @@ export function createGraphqlDoor(options: GraphqlDoorOptions): GraphqlDoor {
   return new Door(options);
 }
 
+/** Which methods may write is the route's to say. */
+const whole: Delivery = { incremental: undefined, mutations: true, subscriptions: false };
+
 class Door implements GraphqlDoor {
   readonly #log: Logger;
+  readonly #clock: Clock;
   /** One object for as long as the door is open, so that its parts need not be told of a reload. */
   readonly #settings: GraphqlSettings;
   readonly #operations: Operations;
+  readonly #direct: DirectLane;
   readonly #openYogaLane: () => YogaLane;
   readonly #webSockets: WebSockets;
   readonly #graphiql: GraphiqlPage;
+  readonly #limits: CurrentLimits;
   #yoga: YogaLane;
 
   constructor(options: GraphqlDoorOptions) {
@@ -98,7 +125,7 @@ class Door implements GraphqlDoor {
       load,
       refusals,
       admit,
-      charge,
+      limits,
       examples = [],
     } = options;
     const errors = new ErrorFormat(log);
@@ -107,9 +134,11 @@ class Door implements GraphqlDoor {
     const settings = { ...first };
     const weightOf = (name: string) => options.upstream(name)?.settings.weight ?? perCall;
     const breakerOf = (name: string) => options.upstream(name)?.breaker.state;
+    const readsOf = (name: string) => options.upstream(name)?.reads;
     const preparer = new Preparer(phases, { schema, execution, settings, weightOf });
     const { trusted, store, used = () => {} } = options;
     const documents = new Documents({ settings, preparer, trusted, store, clock, log, meter });
+    const answers = options.answers && new Answers({ ...options.answers, clock, meter });
     const engine = {
       schema,
       execution,
@@ -122,13 +151,18 @@ class Door implements GraphqlDoor {
       log,
       weightOf,
       breakerOf,
+      readsOf,
       used,
-      charge,
+      limits,
+      answers,
     };
     const operations = new Operations(engine);
     this.#log = log;
+    this.#clock = clock;
+    this.#limits = limits;
     this.#settings = settings;
     this.#operations = operations;
+    this.#direct = new DirectLane(operations, clock, () => settings.graphiql, limits);
     this.#openYogaLane = () => createYogaLane({ settings, operations, errors, operationLog, load });
     this.#yoga = this.#openYogaLane();
     const protocol = new TransportProtocol({ settings, operations, operationLog, clock, log, load, admit });
@@ -149,6 +183,12 @@ class Door implements GraphqlDoor {
     try {
       // Before Yoga reads the request, which takes several times as long as to refuse it.
       this.#operations.admitEarly(context);
+      const given = this.#direct.give(context);
+      if (given === true) return;
+      if (given) {
+        given.catch((thrown: unknown) => this.#refuse(context, thrown));
+        return;
+      }
     } catch (thrown) {
       this.#refuse(context, thrown);
       return;
@@ -156,10 +196,22 @@ class Door implements GraphqlDoor {
     this.#answer(context).catch((thrown: unknown) => this.#refuse(context, thrown));
   }
 
+  readonly run: RunOperation = async (context, parameters) => {
+    const outcome = await this.#operations.run(context, parameters, whole);
+    if (outcome.kind !== 'result' && outcome.kind !== 'refused')
+      throw new Error(`an operation of a route has ${outcome.kind}`);
+    if (outcome.kind === 'refused') return { result: outcome.result, refusal: outcome.refusal, kept: undefined };
+    const { result, kept } = outcome;
+    const fields = kept && keptHeaders({ ...kept, told: undefined }, context, this.#clock.epochMs());
+    return { result, refusal: undefined, kept: fields };
+  };
+
   #refuse(context: RequestContext, thrown: unknown): void {
     const error = toWeirError(thrown);
     if (error.code === 'INTERNAL') this.#log.error({ requestId: context.id, err: error.cause }, 'request failed');
-    replyWithError(context, error);
+    const telling = this.#limits().tell(context);
+    if (telling) void telling.then(() => replyWithError(context, error));
+    else replyWithError(context, error);
   }
 
   upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -175,10 +227,12 @@ class Door implements GraphqlDoor {
 
   async #answer(context: RequestContext): Promise<void> {
     if (this.#settings.graphiql && GraphiqlPage.wanted(context)) {
+      await this.#limits().tell(context);
       await this.#graphiql.reply(context);
       return;
     }
     if (context.method === 'OPTIONS') {
+      await this.#limits().tell(context);
       context.reply.head(204, { allow: 'GET, HEAD, POST, OPTIONS' });
       context.reply.end();
       return;
@@ -191,6 +245,10 @@ class Door implements GraphqlDoor {
     }
     const contentType = context.method === 'POST' ? readContentType(context) : undefined;
     const exchange = new HttpExchange(context, accept, contentType);
-    await writeResponse(await this.#yoga(exchange), exchange);
+    const response = await this.#yoga(exchange);
+    // Of what was refused before it was charged, and of what costs nothing.
+    const telling = this.#limits().tell(context);
+    if (telling) await telling;
+    await writeResponse(response, exchange, this.#clock);
   }
 }

@@ -1,16 +1,24 @@
 import type { TracedCalls } from '#core/call-trace.ts';
 import type { RequestContext } from '#core/context.ts';
+import type { Standing } from '#core/reservation.ts';
 import { inCalls, type FieldPrice, type ItemizedPrice } from '#policies/cost/cost.ts';
 import type { Variables } from '#policies/cost/arguments.ts';
 import { costReport, type CostReport } from './cost-report.ts';
+import type { ExplainedCaching } from './explain-caching.ts';
 import type { ExplainMode } from './explain-mode.ts';
 
 /** What of the gateway an explanation tells, besides the price. */
 export interface ExplainSurroundings {
   /** Of the breaker of an upstream. */
   readonly breakerOf: (upstream: string) => string | undefined;
+  /** How likely a read of an upstream is answered from the store. */
+  readonly cachedOf: (upstream: string) => number | undefined;
   /** In thousandths. */
   readonly maxCost: number;
+  /** What SDL says of keeping what a field gives, `Type.field`. */
+  readonly cachingOf: (field: string) => ExplainedCaching | undefined;
+  /** What the consumer has left; undefined where nobody can say. */
+  readonly budget: readonly Standing[] | undefined;
 }
 
 /** One field of an operation, all amounts in upstream calls. */
@@ -26,8 +34,13 @@ export interface ExplainedField {
   readonly objects: number;
   readonly cost: number;
   readonly breaker?: string;
-  /** How likely the answer is in the cache; null where that is not known. */
+  /**
+   * How likely the answer is in the cache: the part of the reads that fields had of the upstream in the last minutes which were
+   * answered from the store; null where there were none.
+   */
   readonly cached?: number | null;
+  /** What SDL says of keeping it. */
+  readonly caching?: ExplainedCaching;
   readonly actual?: ActualCalls;
 }
 
@@ -35,6 +48,8 @@ export interface ActualCalls {
   readonly calls: number;
   readonly cost: number;
   readonly failed: number;
+  /** Never sent, and not among the calls: the breaker was open, there was no place, no connection, or no time left. */
+  readonly refused: number;
   readonly ms: number;
   readonly slowestMs: number;
 }
@@ -43,6 +58,8 @@ export interface Explanation {
   readonly mode: ExplainMode;
   readonly maxCost: number;
   readonly cost: CostReport | undefined;
+  /** What the consumer has left, as `GET /limits` tells it. */
+  readonly budget?: readonly Standing[];
   /** By upstream. */
   readonly upstreams: Readonly<Record<string, { readonly estimated: number; readonly actual?: ActualCalls }>>;
   /** Upstreams whose fields are left out. */
@@ -59,6 +76,7 @@ export function explain(
   surroundings: ExplainSurroundings,
 ): Explanation {
   const { estimate, leftOut } = context;
+  const { budget, maxCost } = surroundings;
   const trace = mode === 'run' ? context.calls.trace : undefined;
   const planned = price.fields(variables, leftOut).map((field): ExplainedField => {
     const actual = trace && sumOf(trace.fields.get(`${field.path} ${field.field}`)?.byUpstream.values());
@@ -79,17 +97,19 @@ export function explain(
   });
   return {
     mode,
-    maxCost: inCalls(surroundings.maxCost),
+    maxCost: inCalls(maxCost),
     cost: costReport(context),
+    ...(budget && { budget }),
     upstreams: Object.fromEntries(byUpstream),
     ...(leftOut && { leftOut: [...leftOut] }),
     fields: [...planned, ...unplanned],
   };
 }
 
-function explained(field: FieldPrice, { breakerOf }: ExplainSurroundings): ExplainedField {
+function explained(field: FieldPrice, { breakerOf, cachedOf, cachingOf }: ExplainSurroundings): ExplainedField {
   const { path, field: coordinate, upstream, batch, parents, calls, objects, cost } = field;
   const breaker = upstream === undefined ? undefined : breakerOf(upstream);
+  const caching = cachingOf(coordinate);
   return {
     path,
     field: coordinate,
@@ -100,22 +120,24 @@ function explained(field: FieldPrice, { breakerOf }: ExplainSurroundings): Expla
     objects,
     cost: inCalls(cost),
     ...(breaker !== undefined && { breaker }),
-    ...(upstream !== undefined && { cached: null }),
+    ...(upstream !== undefined && { cached: cachedOf(upstream) ?? null }),
+    ...(caching && { caching }),
   };
 }
 
-const none: ActualCalls = { calls: 0, cost: 0, failed: 0, ms: 0, slowestMs: 0 };
+const none: ActualCalls = { calls: 0, cost: 0, failed: 0, refused: 0, ms: 0, slowestMs: 0 };
 
 function sumOf(traced: Iterable<TracedCalls> | undefined): ActualCalls | undefined {
   let sum: ActualCalls | undefined;
-  for (const { calls, spent, failed, ms, slowestMs } of traced ?? []) {
-    const { calls: before, cost, failed: failures, ms: time, slowestMs: slowest } = sum ?? none;
+  for (const { calls, spent, failed, refused, ms, slowestMs } of traced ?? []) {
+    const before: ActualCalls = sum ?? none;
     sum = {
-      calls: before + calls,
-      cost: cost + inCalls(spent),
-      failed: failures + failed,
-      ms: rounded(time + ms),
-      slowestMs: rounded(Math.max(slowest, slowestMs)),
+      calls: before.calls + calls,
+      cost: before.cost + inCalls(spent),
+      failed: before.failed + failed,
+      refused: before.refused + refused,
+      ms: rounded(before.ms + ms),
+      slowestMs: rounded(Math.max(before.slowestMs, slowestMs)),
     };
   }
   return sum;

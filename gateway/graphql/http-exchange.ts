@@ -26,6 +26,8 @@ export class HttpExchange {
   readonly contentType: string | undefined;
   /** The body is an array of operations. */
   batch = false;
+  /** One of its operations has begun. */
+  entered = false;
   /** Of a request that is no batch, once it has been executed. */
   outcome: Outcome | undefined;
 

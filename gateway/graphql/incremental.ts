@@ -1,10 +1,10 @@
 import {
-  executeRootSelectionSet,
   experimentalExecuteRootSelectionSet,
   legacyExecuteRootSelectionSet,
   type ValidatedExecutionArgs,
 } from 'graphql';
 import type { IncrementalFormat } from './accept.ts';
+import { executeOperation } from './executor.ts';
 import type { RawResult } from './result.ts';
 
 /** A first result and what comes later, as the engine gives them. */
@@ -18,7 +18,7 @@ export function executeAs(
   format: IncrementalFormat | undefined,
   args: ValidatedExecutionArgs,
 ): RawResult | PartedResult | Promise<RawResult | PartedResult> {
-  if (format === undefined) return executeRootSelectionSet(args);
+  if (format === undefined) return executeOperation(args);
   return format === 'deferSpec=20220824'
     ? legacyExecuteRootSelectionSet(args)
     : experimentalExecuteRootSelectionSet(args);

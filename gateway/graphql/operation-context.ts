@@ -33,6 +33,8 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
     cancellation: own.cancellation ?? parent.cancellation,
   });
   context.identity = parent.identity;
+  context.identified = parent.identified;
+  context.atDoor = parent.atDoor;
   context.operation = parent.operation;
   context.route = parent.route;
   context.pathParts = parent.pathParts;
@@ -52,11 +54,13 @@ export function account(parent: RequestContext, own: RequestContext): void {
   const { sent } = parent.calls;
   for (const [upstream, count] of calls.sent) sent.set(upstream, (sent.get(upstream) ?? 0) + count);
   parent.calls.total += calls.total;
+  parent.calls.unsent += calls.unsent;
   parent.calls.spent += calls.spent;
   parent.calls.collapsed += calls.collapsed;
   parent.calls.cached += calls.cached;
   parent.reservation?.progress(parent.calls.spent);
   parent.errorCode ??= errorCode;
   parent.denial ??= denial;
+  parent.allowanceTold ||= own.allowanceTold;
   parent.fallback ||= fallback;
 }

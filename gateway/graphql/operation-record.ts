@@ -1,5 +1,5 @@
 import type { Clock } from '#core/clock.ts';
-import type { RequestContext } from '#core/context.ts';
+import type { OperationFacts, RequestContext } from '#core/context.ts';
 import type { Histogram, Meter } from '#core/meter.ts';
 import { perCall } from '#core/price.ts';
 import type { Span } from '#core/trace.ts';
@@ -13,6 +13,9 @@ export type OperationOutcome = 'ok' | 'partial' | 'failed' | 'refused';
 /** In calls. */
 const deltaBounds: readonly number[] = [-100, -10, -1, 0, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000];
 
+/** Operations that are told apart by name: of documents that the operator has listed, over all reloads. */
+const maxNamed = 500;
+
 /** Characters of an operation's name in a span; clients choose it. */
 const maxName = 128;
 
@@ -20,8 +23,8 @@ const maxName = 128;
 export class OperationRecords {
   readonly #clock: Clock;
   readonly #durations: (type: string, outcome: OperationOutcome) => Histogram;
-  /** By type: by how much estimates were above what it came to. */
-  readonly #deltas: ReadonlyMap<string, Histogram>;
+  /** By how much estimates were above what operations came to. */
+  readonly #delta: (operation: OperationFacts) => Histogram;
 
   constructor(clock: Clock, meter: Meter) {
     this.#clock = clock;
@@ -35,10 +38,18 @@ export class OperationRecords {
       unit: '{call}',
       bounds: deltaBounds,
     });
-    // A subscription goes on after what its estimate is of.
-    this.#deltas = new Map(
-      ['query', 'mutation'].map((type) => [type, deltas.with({ 'graphql.operation.type': type })]),
-    );
+    const named = new Map<string, Histogram>();
+    this.#delta = ({ name, type, listed }) => {
+      // The names of others are the clients' to choose.
+      const own = listed && name !== undefined && (named.size < maxNamed || named.has(`${type} ${name}`)) ? name : '';
+      const key = `${type} ${own}`;
+      let histogram = named.get(key);
+      if (!histogram) {
+        const attributes = { 'graphql.operation.type': type, ...(own !== '' && { 'graphql.operation.name': own }) };
+        named.set(key, (histogram = deltas.with(attributes)));
+      }
+      return histogram;
+    };
     const bound = new Map<string, Histogram>();
     this.#durations = (type, outcome) => {
       const key = `${type} ${outcome}`;
@@ -53,8 +64,10 @@ export class OperationRecords {
     const startedMs = this.#clock.monotonicMs();
     return new OperationRecord(context, (type, outcome, executed) => {
       this.#durations(type, outcome).record((this.#clock.monotonicMs() - startedMs) / 1000);
-      if (executed && context.estimate)
-        this.#deltas.get(type)?.record((context.estimate.total - context.calls.spent) / perCall);
+      const { estimate, operation, calls } = context;
+      // A subscription goes on after what its estimate is of.
+      if (executed && estimate && operation && type !== 'subscription')
+        this.#delta(operation).record((estimate.total - calls.spent) / perCall);
     });
   }
 }

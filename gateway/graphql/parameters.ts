@@ -1,6 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
-import { firstValue } from '#core/headers.ts';
 
 /** GraphQL over HTTP, §4.1: what a request asks to be run. */
 export interface GraphqlParameters {
@@ -67,15 +66,38 @@ const unnamed = { id: undefined, hashed: false };
 /** Longer bodies are read once only. */
 const maxPeekBytes = 16 * 1024;
 
-/** What a POST of plain JSON asks for, as far as that can be told without refusing it for how it asks. */
-export function peek({ method, headers, body }: RequestContext): GraphqlParameters | undefined {
-  if (method !== 'POST' || !body || body.length > maxPeekBytes) return undefined;
-  if (!firstValue(headers['content-type'])?.startsWith('application/json')) return undefined;
+/** As clients of GraphQL write it; for other spellings of it others have the patience. */
+const plainJson: ReadonlySet<string> = new Set(['application/json', 'application/json; charset=utf-8']);
+
+/** GraphQL over HTTP, §4.1 and appendix A; of a request with others Yoga says so. */
+const members: ReadonlySet<string> = new Set(['query', 'documentId', 'operationName', 'variables', 'extensions']);
+
+/** What a request in one of the plain forms asks for, as far as that can be told without refusing it for how it asks. */
+export function peek(context: RequestContext): GraphqlParameters | undefined {
   try {
-    return readParameters(JSON.parse(body.toString()));
+    return context.method === 'POST' ? peekBody(context) : peekQuery(context);
   } catch {
     return undefined;
   }
+}
+
+function peekBody({ headers, body }: RequestContext): GraphqlParameters | undefined {
+  if (!body || body.length > maxPeekBytes || headers['content-encoding'] !== undefined) return undefined;
+  if (!plainJson.has(headers['content-type'] as string)) return undefined;
+  const given: unknown = JSON.parse(body.toString());
+  if (isMap(given)) for (const name in given) if (!members.has(name)) return undefined;
+  return readParameters(given);
+}
+
+/** GraphQL over HTTP, §5.2. */
+function peekQuery({ method, query }: RequestContext): GraphqlParameters | undefined {
+  if ((method !== 'GET' && method !== 'HEAD') || query === '') return undefined;
+  const given: Record<string, unknown> = {};
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (given[name] !== undefined) return undefined;
+    given[name] = name === 'variables' || name === 'extensions' ? JSON.parse(value) : value;
+  }
+  return readParameters(given);
 }
 
 function isAbsent(value: unknown): value is null | undefined {

@@ -5,12 +5,15 @@ import { WeirError } from '#core/errors.ts';
 import type { Criticality } from '#core/criticality.ts';
 import type { FieldDemand } from '#policies/auth/field-guard.ts';
 import type { ItemizedPrice } from '#policies/cost/cost.ts';
+import { keepingOf, type Keeping } from './answers/keeping.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { operationCriticality } from './criticality.ts';
 import { deprecatedFields } from './deprecated-fields.ts';
 import { operationDemands } from './operation-demands.ts';
 import { newDraft, type DocumentPhase, type Draft, type PhaseScope } from './phases.ts';
 import { refused, refusedAs, type Refusal } from './refusal.ts';
+import { selectedTimes } from './selected-times.ts';
+import { asksForBudgetAlone } from './root-fields.ts';
 
 /** A document that may be executed, with all that does not depend on a request. */
 interface PreparedDocument {
@@ -29,6 +32,10 @@ export interface PreparedOperation {
   readonly deprecated: readonly string[];
   /** Undefined where nothing is priced. */
   readonly price: ItemizedPrice | undefined;
+  /** Undefined where its answers are not kept. */
+  readonly keeping: Keeping | undefined;
+  /** It asks for what is left of the budget, and is not charged. */
+  readonly free: boolean;
 }
 
 export type Prepared = PreparedDocument | Refusal;
@@ -59,7 +66,7 @@ export class Preparer {
 
   /** What has been prepared already. */
   known(text: string): Prepared | undefined {
-    return this.#cache.get(text)?.prepared;
+    return this.#cache.peek(text)?.prepared;
   }
 
   prepare(text: string): Prepared {
@@ -104,15 +111,27 @@ function complete(
   { schema, settings, execution }: PhaseScope,
 ): PreparedDocument {
   const documentHash = hash('sha256', text);
+  const whole = withoutIncremental(document);
+  const limited = new Set(settings.limits.flatMap(({ fields = [] }) => fields));
   const operations = document.definitions.flatMap((definition) => {
     if (definition.kind !== Kind.OPERATION_DEFINITION) return [];
-    const facts = { name: definition.name?.value, type: definition.operation, hash: documentHash };
+    const selected = limited.size > 0 ? selectedTimes(schema, document, definition, limited) : undefined;
+    const facts = {
+      name: definition.name?.value,
+      type: definition.operation,
+      hash: documentHash,
+      ...(selected && { selected }),
+    };
     const criticality = operationCriticality(schema, document, definition, settings.criticality);
     const demands = operationDemands(schema, execution.demands, document, definition);
     const deprecated = deprecatedFields(schema, document, definition);
-    return [{ facts, criticality, demands, deprecated, price: prices.get(definition) }];
+    const price = prices.get(definition);
+    // What may come in parts is not kept, however it comes.
+    const keeping = whole === document ? keepingOf(schema, document, definition) : undefined;
+    const free = asksForBudgetAlone(document, definition);
+    return [{ facts, criticality, demands, deprecated, price, keeping, free }];
   });
-  return { document, whole: withoutIncremental(document), operations };
+  return { document, whole, operations };
 }
 
 function withoutIncremental(document: DocumentNode): DocumentNode {

@@ -50,6 +50,21 @@ export function formatResult(
   };
 }
 
-function note({ path, code, upstream, fallback }: Degraded): object {
-  return { path, code, ...(upstream !== undefined && { upstream }), ...(fallback && { fallback }) };
+function note({ path, code, upstream, fallback, ageMs }: Degraded): object {
+  return {
+    path,
+    code,
+    ...(upstream !== undefined && { upstream }),
+    ...(fallback && { fallback }),
+    ...(ageMs !== undefined && { age: Math.floor(ageMs / 1000), reason: reasons[code] ?? 'error' }),
+  };
 }
+
+/** Why an old answer stands in, in a word. */
+const reasons: Readonly<Record<string, string>> = {
+  DEADLINE_EXCEEDED: 'timeout',
+  UPSTREAM_OVERLOADED: 'overloaded',
+  UPSTREAM_TIMEOUT: 'timeout',
+  UPSTREAM_UNAVAILABLE: 'breaker-open',
+  UPSTREAM_UNREACHABLE: 'unreachable',
+};

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { costSettings } from '#policies/cost/settings.ts';
 import { documentLimits } from '#policies/document-limits/settings.ts';
 import { requirementSchema } from '#policies/auth/settings.ts';
+import { operationLimitList } from '#policies/limits/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { count, duration } from '#upstreams/fields.ts';
 import { documentsSchema } from './documents/settings.ts';
@@ -43,6 +44,9 @@ export const graphqlSchema = z.strictObject({
       'What a field that the reader may not have costs: itself, which is null with FORBIDDEN, or the whole operation.',
     ),
   ...costSettings,
+  limits: operationLimitList.describe(
+    'Limits of operations, besides those of the tier: of all of them, of those that select a field, or of those of a name.',
+  ),
   reportCost: z
     .boolean()
     .default(false)

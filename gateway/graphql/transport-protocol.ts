@@ -172,7 +172,8 @@ export class TransportProtocol {
       operationLog.write(own, context.id);
       if (operations.size === 0) connection.finished?.();
     };
-    const outcome = this.#options.operations.run(own, parameters, delivery);
+    const all = this.#options.operations;
+    const outcome = all.enter(own) ?? all.run(own, parameters, delivery);
     if ('kind' in outcome && outcome.kind === 'refused') {
       over();
       return asSent(outcome.result);

@@ -1,11 +1,13 @@
 import type { Cancellation } from '#core/cancellation.ts';
+import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { hopByHop, type Headers } from '#core/headers.ts';
 import type { Reply } from '#core/reply.ts';
+import { isKnown, keptHeaders } from './answers/kept-answer.ts';
 import type { HttpExchange } from './http-exchange.ts';
 
 /** Writes a `Response` of Yoga's as the answer to the request, as fast as the client reads it. */
-export async function writeResponse(response: Response, exchange: HttpExchange): Promise<void> {
+export async function writeResponse(response: Response, exchange: HttpExchange, clock: Clock): Promise<void> {
   const { context } = exchange;
   const headers = headersOf(response, exchange);
   const type = response.headers.get('content-type') ?? '';
@@ -21,7 +23,18 @@ export async function writeResponse(response: Response, exchange: HttpExchange):
     return;
   }
   const body = Buffer.from(await response.text());
-  headers['cache-control'] = 'no-store';
+  const kept = exchange.outcome?.kind === 'result' ? exchange.outcome.kept : undefined;
+  const nowMs = clock.epochMs();
+  if (kept && response.status === 200) {
+    if (isKnown(kept, context, nowMs)) {
+      context.reply.head(304, keptHeaders(kept, context, nowMs));
+      context.reply.end();
+      return;
+    }
+    Object.assign(headers, keptHeaders(kept, context, nowMs));
+  } else {
+    headers['cache-control'] = 'no-store';
+  }
   headers['content-length'] = String(body.length);
   context.reply.head(response.status, headers);
   context.reply.end(context.method === 'HEAD' ? undefined : body);

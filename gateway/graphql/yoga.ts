@@ -23,6 +23,15 @@ export interface YogaOptions {
   readonly load: LoadShedder;
 }
 
+/** As the adapter has it: it takes any number of contexts. */
+type HandleRequest = (request: Request, ...contexts: readonly object[]) => Promise<Response> | Response;
+
+/**
+ * Of one context the adapter makes another with that as its prototype, and V8 keeps what is a prototype, with all it holds, past
+ * every scavenge. Two it copies into one.
+ */
+const noContext = {};
+
 /** Runs a request through Yoga. */
 export type YogaLane = (exchange: HttpExchange) => Promise<Response>;
 
@@ -46,7 +55,7 @@ export function createYogaLane(options: YogaOptions): YogaLane {
     // It cannot be turned off, and answers every URL that ends with it; none ends with a space.
     healthCheckEndpoint: ' ',
   });
-  const { handleRequest } = yoga;
+  const handleRequest = yoga.handleRequest as HandleRequest;
   const { Request } = yoga.fetchAPI;
 
   return async (exchange) => {
@@ -57,7 +66,7 @@ export function createYogaLane(options: YogaOptions): YogaLane {
       // Read from a socket, it is never shared memory.
       ...(context.body && { body: context.body as Buffer<ArrayBuffer> }),
     });
-    return handleRequest(request, { exchange });
+    return handleRequest(request, noContext, { exchange });
   };
 }
 
@@ -127,9 +136,13 @@ async function runEntry(
   load.enter();
   let outcome: Outcome;
   try {
-    const waiting = operations.fetch(parameters);
+    const first = !exchange.entered;
+    exchange.entered = true;
+    // The first is the request itself, which has been counted at the door of its address.
+    const refused = first ? undefined : operations.enter(own);
+    const waiting = refused ? undefined : operations.fetch(parameters);
     if (waiting) await waiting;
-    outcome = await operations.run(own, parameters, exchange.delivery);
+    outcome = refused ?? (await operations.run(own, parameters, exchange.delivery));
   } finally {
     load.leave();
     account(exchange.context, own);

@@ -108,7 +108,7 @@ function hostOr(host: string, forwarded: string | undefined): string {
 
 /** Without the IPv4-mapped prefix, brackets and port that servers and proxies put around an address. */
 export function plainIp(text: string): string {
-  if (text.startsWith('::ffff:')) return text.slice(7);
+  if (text.startsWith('::ffff:') && text.includes('.')) return text.slice(7);
   if (text.startsWith('[')) return text.slice(1, text.indexOf(']'));
   const colon = text.indexOf(':');
   return colon > 0 && text.includes('.') && colon === text.lastIndexOf(':') ? text.slice(0, colon) : text;

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import {
   createServer,
-  ServerResponse,
   type IncomingMessage,
   type RequestListener,
   type Server,
   type ServerOptions,
+  type ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
@@ -30,6 +30,7 @@ import type { ListenSettings } from './settings.ts';
 import { runStages } from './stages.ts';
 import { showsWrongCertificate } from './tls.ts';
 import { unreadable, unreadAnswer } from './unread.ts';
+import { Upgrades } from './upgrades.ts';
 
 export interface HostOptions {
   readonly settings: ListenSettings;
@@ -42,6 +43,8 @@ export interface HostOptions {
   /** Of what never becomes a request with a context. */
   readonly telemetry: Pick<Telemetry, 'connections' | 'refused' | 'connectionRefused'>;
   readonly begun: (context: RequestContext) => void;
+  /** Says on a refusal what the client has left. A promise, which never rejects, only where that has to be asked. */
+  readonly tell: (context: RequestContext) => void | Promise<void>;
   /** Called once for every request, when its last byte is out or its connection gone. */
   readonly settled: (context: RequestContext) => void;
 }
@@ -60,11 +63,7 @@ const checkMs = 1_000;
 export class HttpHost {
   readonly server: Server;
   readonly #options: HostOptions;
-  /**
-   * Sockets that have left node:http's own accounts, and what says goodbye to them; nothing yet while a protocol is being
-   * switched to, which is a request like any other.
-   */
-  readonly #upgraded = new Map<Socket, (() => void) | undefined>();
+  readonly #upgrades = new Upgrades();
   #closing = false;
   readonly #connections = new Map<Socket, ClientConnection>();
   readonly #connectionOptions: ConnectionOptions;
@@ -204,10 +203,10 @@ export class HttpHost {
     closeIdle();
     const cut = setTimeout(() => {
       this.server.closeAllConnections();
-      for (const socket of this.#upgraded.keys()) socket.destroy();
+      this.#upgrades.destroy();
     }, timeoutMs);
     this.#closing = true;
-    for (const leave of this.#upgraded.values()) leave?.();
+    this.#upgrades.close();
     await closed;
     clearTimeout(cut);
     clearInterval(idle);
@@ -368,27 +367,15 @@ export class HttpHost {
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    // Until the protocol has switched the client is owed an HTTP answer, which a response object writes best.
-    const response = new ServerResponse(request);
-    response.assignSocket(socket);
-    response.shouldKeepAlive = false;
-    response.once('finish', () => socket.destroySoon());
-    // What node:http's server no longer does for a connection that it has handed over.
-    socket.on('error', () => socket.destroy());
-    socket.on('timeout', () => socket.destroy());
-    socket.on('drain', () => response.emit('drain'));
+    const response = this.#upgrades.take(request, socket);
     this.#connectionOf(socket).switchProtocol();
-    this.#upgraded.set(socket, undefined);
-    socket.once('close', () => this.#upgraded.delete(socket));
     if (this.#options.load.shedding && this.#refusedAtOnce(request, response)) return;
     const pipeline = this.#pipeline;
     const context = this.#begin(request, response, socket, pipeline, request.url ?? '');
     context.upgrading = request.method === 'GET';
     const early = new EarlyBytes(socket, head);
     const switched = (leave = () => socket.destroySoon()) => {
-      this.#upgraded.set(socket, leave);
-      // Once it is open.
-      if (this.#closing) setImmediate(leave);
+      this.#upgrades.switched(socket, leave);
       // It may stay open for days, and may be idle: from here on it is a connection, bounded as such.
       this.#options.load.leave();
       response.statusCode = 101;
@@ -451,6 +438,8 @@ export class HttpHost {
     if (error.code === 'INTERNAL') {
       this.#options.log.error({ requestId: context.id, err: error.cause }, 'request failed');
     }
-    replyWithError(context, error);
+    const telling = this.#options.tell(context);
+    if (telling) void telling.then(() => replyWithError(context, error));
+    else replyWithError(context, error);
   }
 }

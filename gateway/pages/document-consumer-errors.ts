@@ -48,6 +48,11 @@ Errors are \`application/problem+json\` (RFC 9457):
 An error without \`code\` is the service's own, passed on as it is: its documentation says what it means. So does
 \`Proxy-Status\` (RFC 9209): only answers of the gateway itself have it with an \`error\`.
 
+### Answers that are not whole
+
+An answer that is made of several services may do without some of them. Then it has its usual status, \`x-weir-completed: false\`, and
+\`x-weir-missing\` with the parts that are missing: what is null in it, or has something in its place. Ask again later for the whole.
+
 ## GraphQL
 
 The same code is in \`errors[].extensions.code\`, with \`requestId\` beside it. A field that failed is \`null\`, \`path\` says which, and the rest

@@ -17,10 +17,15 @@ export function connectRedis(settings: RedisSettings, use: 'commands' | 'message
   const common = {
     lazyConnect: true,
     connectTimeout,
-    // A subscription may wait for its turn as long as it takes; whoever asks waits `timeout`.
-    ...(use === 'commands' && { commandTimeout: timeout, enableOfflineQueue: false, maxRetriesPerRequest: 0 }),
+    // A subscription may wait for its turn as long as it takes. Whoever asks waits `timeout`, which the store sees to.
+    ...(use === 'commands' && {
+      // A server that hangs keeps its connection, and one that vanished keeps it for a quarter of an hour, while sentinels or the
+      // cluster have long made another the primary.
+      socketTimeout: Math.max(timeout, connectTimeout),
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+    }),
     autoResendUnfulfilledCommands: false,
-    enableAutoPipelining: use === 'commands',
     retryStrategy: backoffMs,
     // After a failover the old primary answers READONLY: what it is asked belongs elsewhere.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),

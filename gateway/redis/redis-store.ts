@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { ReplyError } from 'ioredis';
+import { Redis, ReplyError } from 'ioredis';
 import type { Logger } from '#core/log.ts';
 import {
   StoreUnavailable,
@@ -11,10 +11,17 @@ import {
 import { connectRedis, type RedisClient } from './connect.ts';
 import type { RedisSettings } from './settings.ts';
 
+/** What ioredis has and does not declare; its `callBuffer` loses the command when it pipelines. */
+type ForBytes = Readonly<Record<'evalBuffer' | 'evalshaBuffer', (...args: (string | Buffer)[]) => Promise<unknown>>>;
+
 /** Of what is kept: an instance of another version must not misread it. */
 const format = 'v1:';
 
-/** Redis as what instances share: one connection for commands, one for messages. */
+/**
+ * Redis as what instances share: one connection for commands, and one for messages where somebody listens.
+ *
+ * Commands wait for each other. Whoever asks for much at once has a store of its own, so that nobody else is late for it.
+ */
 export class RedisStore implements SharedStore {
   readonly prefix: string;
   readonly #commands: RedisClient;
@@ -25,10 +32,16 @@ export class RedisStore implements SharedStore {
   readonly #log: Logger;
   readonly #digests = new WeakMap<StoreScript, string>();
   readonly #listeners = new Map<string, Set<StoreListener>>();
+  readonly #what: object;
   #pending = 0;
   #up = false;
+  #started = false;
+  /** The connection that holds back what is written to it until this turn of the event loop is over. */
+  #corked: Redis['stream'] | undefined;
 
-  constructor(settings: RedisSettings, log: Logger) {
+  /** @param what for the log: what the store is for, where there are several */
+  constructor(settings: RedisSettings, log: Logger, what?: string) {
+    this.#what = what === undefined ? {} : { for: what };
     this.prefix = settings.keyPrefix + format;
     this.#maxPending = settings.maxPending;
     this.timeoutMs = settings.timeout;
@@ -37,7 +50,11 @@ export class RedisStore implements SharedStore {
     this.#commands = connectRedis(settings, 'commands');
     this.#messages = connectRedis(settings, 'messages');
     this.#commands.on('ready', () => this.#seen(true));
-    this.#commands.on('close', () => this.#seen(false));
+    this.#commands.on('close', () => {
+      this.#seen(false);
+      // A server that hangs ends neither connection, and who only listens has nothing to wait for: its silence would pass for peace.
+      if (this.#started && this.#messages.status === 'ready') this.#messages.disconnect(true);
+    });
     this.#messages.on('ready', () => this.#resubscribed());
     this.#messages.on('close', () => this.#lost());
     this.#messages.on('message', (channel: string, text: string) => {
@@ -55,28 +72,50 @@ export class RedisStore implements SharedStore {
 
   /** Begins to connect, and waits for nothing. */
   start(): void {
-    for (const client of [this.#commands, this.#messages]) client.connect().catch(told);
+    this.#started = true;
+    this.#commands.connect().catch(told);
+    this.#hear();
+  }
+
+  #hear(): void {
+    if (this.#started && this.#listeners.size > 0 && this.#messages.status === 'wait')
+      this.#messages.connect().catch(told);
   }
 
   stop(): void {
+    this.#started = false;
     this.#commands.disconnect();
     this.#messages.disconnect();
   }
 
   call(command: string, ...args: readonly StoreArgument[]): Promise<unknown> {
-    return this.#send(command, args, this.timeoutMs);
+    return this.#send(command, args, this.timeoutMs, false);
   }
 
-  async run(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown> {
+  run(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown> {
+    return this.#run(script, keys, args, false);
+  }
+
+  read(script: StoreScript, keys: readonly string[], args: readonly StoreArgument[]): Promise<unknown> {
+    return this.#run(script, keys, args, true);
+  }
+
+  async #run(
+    script: StoreScript,
+    keys: readonly string[],
+    args: readonly StoreArgument[],
+    bytes: boolean,
+  ): Promise<unknown> {
     const digest = this.#digestOf(script);
     const rest = [keys.length, ...keys, ...args];
     const startedMs = performance.now();
     try {
-      return await this.#send('EVALSHA', [digest, ...rest], this.timeoutMs);
+      return await this.#send('EVALSHA', [digest, ...rest], this.timeoutMs, bytes);
     } catch (error) {
       // After a restart or SCRIPT FLUSH it does not know the script, and has done nothing.
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return this.#send('EVAL', [script.lua, ...rest], Math.max(1, this.timeoutMs - (performance.now() - startedMs)));
+      const leftMs = Math.max(1, this.timeoutMs - (performance.now() - startedMs));
+      return this.#send('EVAL', [script.lua, ...rest], leftMs, bytes);
     }
   }
 
@@ -86,6 +125,7 @@ export class RedisStore implements SharedStore {
     if (known) known.add(listener);
     else this.#listeners.set(name, new Set([listener]));
     if (this.#messages.status === 'ready') this.#subscribe(name);
+    else this.#hear();
     return () => {
       const listeners = this.#listeners.get(name);
       listeners?.delete(listener);
@@ -104,18 +144,39 @@ export class RedisStore implements SharedStore {
     return digest;
   }
 
+  /**
+   * Lets what is asked in one turn of the event loop go out in one write. The pipelines that ioredis makes of it by itself take
+   * half as much again as the commands, and outlive them; on a cluster, where there is a connection to each node, they do it.
+   */
+  #cork(client: Redis): void {
+    if (this.#corked) return;
+    this.#corked = client.stream;
+    this.#corked.cork();
+    setImmediate(uncork, this);
+  }
+
+  uncork(): void {
+    this.#corked?.uncork();
+    this.#corked = undefined;
+  }
+
   /** ioredis times a command only once it is written, so a socket that takes nothing would hold it. */
-  #send(command: string, args: readonly StoreArgument[], timeoutMs: number): Promise<unknown> {
+  #send(command: string, args: readonly StoreArgument[], timeoutMs: number, bytes: boolean): Promise<unknown> {
     if (!this.#up) return Promise.reject(new StoreUnavailable('Redis is not connected'));
     if (this.#pending >= this.#maxPending) return Promise.reject(new StoreUnavailable('too much is asked of Redis'));
     this.#pending++;
+    if (this.#commands instanceof Redis) this.#cork(this.#commands);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new StoreUnavailable('Redis did not answer in time')), timeoutMs);
       const settle = () => {
         clearTimeout(late);
         this.#pending--;
       };
-      this.#commands.call(command, ...args.map(plain)).then(
+      const plainly = args.map(plain);
+      const asked = bytes
+        ? (this.#commands as unknown as ForBytes)[command === 'EVAL' ? 'evalBuffer' : 'evalshaBuffer'](...plainly)
+        : this.#commands.call(command, ...plainly);
+      asked.then(
         (answer) => {
           settle();
           resolve(answer);
@@ -133,8 +194,8 @@ export class RedisStore implements SharedStore {
   #seen(up: boolean): void {
     if (this.#up === up) return;
     this.#up = up;
-    if (up) this.#log.info({}, 'redis connected');
-    else this.#log.warn({}, 'redis lost');
+    if (up) this.#log.info(this.#what, 'redis connected');
+    else this.#log.warn(this.#what, 'redis lost');
   }
 
   #subscribe(name: string): void {
@@ -154,6 +215,10 @@ export class RedisStore implements SharedStore {
   #lost(): void {
     for (const listeners of this.#listeners.values()) for (const listener of listeners) listener.lost();
   }
+}
+
+function uncork(store: RedisStore): void {
+  store.uncork();
 }
 
 function plain(argument: StoreArgument): string | Buffer {

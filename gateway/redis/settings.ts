@@ -25,7 +25,11 @@ export const redisSchema = z
     timeout: duration({ maxMs: 10_000 })
       .prefault('25ms')
       .describe('The longest that anything waits for an answer of Redis.'),
-    connectTimeout: duration({ maxMs: 60_000 }).prefault('2s').describe('For a connection; no request waits for one.'),
+    connectTimeout: duration({ maxMs: 60_000 })
+      .prefault('2s')
+      .describe(
+        'For a connection; and how long one may say nothing, when something was asked, before another is made, with sentinels to whoever is the primary then. No request waits for it.',
+      ),
     keyPrefix: z
       .string()
       .regex(/^[A-Za-z0-9:_-]{0,64}$/, 'write letters, digits, :, - and _, at most 64')

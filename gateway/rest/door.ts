@@ -69,8 +69,8 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
     labels,
     transform: between,
   });
-  // What is changed on the way is not what the document of the upstream is about.
-  const sample = transform?.responseBody ? undefined : route.contract?.sample(context, target);
+  if (stream?.kind !== 'upgrade') route.mirror?.offer(context, target, headers, body);
+  const sample = route.contract?.sample(context, target);
   const passage = new Passage(context, route, sample);
   const changed = transform?.responseBody && new TransformedAnswer(transform.responseBody, context, upstream, passage);
   const sink = changed ?? passage;
@@ -111,7 +111,6 @@ class Passage implements ResponseSink {
   onHead(status: number, headers: Headers): void {
     // The exchange writes that one.
     if (status === 101) return;
-    this.#sample?.head(status, headers);
     const kept = responseHeaders(this.#context, headers);
     this.#route.transform?.responseHeaders?.apply(kept, this.#context);
     // RFC 9110 §8.6: no length where there is no content.
@@ -125,7 +124,9 @@ class Passage implements ResponseSink {
       if (announced !== '') kept.trailer = announced;
     }
     if (String(headers['content-type']).startsWith('text/event-stream')) this.#context.sustained = true;
-    if (this.#version) markVersion(this.#version, kept);
+    this.#version?.group.mark(this.#version.name, kept);
+    // As the client gets it, which is what its document speaks of.
+    this.#sample?.head(status, kept);
     // RFC 8288 §3: one list; a field that every answer carries goes before the answer's own.
     if (kept.link !== undefined && this.#reply.headers.link !== undefined)
       this.#reply.headers.link = `${String(this.#reply.headers.link)}, ${String(kept.link)}`;
@@ -169,11 +170,4 @@ class Passage implements ResponseSink {
     this.#sample?.drop();
     replyWithError(this.#context, error);
   }
-}
-
-/** Says in the answer of which version it is, and that it depends on what was asked (RFC 9110 §12.5.5). */
-function markVersion({ group, name }: RouteVersion, headers: Headers): void {
-  group.towardsClient(name, headers);
-  if (group.vary === undefined || headers.vary === '*') return;
-  headers.vary = headers.vary === undefined ? group.vary : `${String(headers.vary)}, ${group.vary}`;
 }

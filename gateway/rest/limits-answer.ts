@@ -1,6 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import { toWeirError } from '#core/errors.ts';
-import type { Standing } from '#policies/limits/answers.ts';
+import type { Standing } from '#core/reservation.ts';
 import type { Limits } from '#policies/limits/limits.ts';
 import { replyWithError } from '#gateway/http/error-reply.ts';
 

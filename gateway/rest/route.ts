@@ -3,12 +3,13 @@ import type { Criticality } from '#core/criticality.ts';
 import type { ContentCoding } from '#core/reply.ts';
 import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
 import type { RouteContract } from '#policies/validation/route-contract.ts';
-import type { Transform as VersionTransform } from '#upstreams/transforms/transform.ts';
 import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
+import type { UpstreamDocument } from '#gateway/contract/documents.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import { headerNames } from './header-names.ts';
+import type { Mirror } from './mirror.ts';
 import type { Split, Target } from './split.ts';
 import type { Transform } from './transform/transform.ts';
 
@@ -33,6 +34,10 @@ export interface RestRouteOptions {
   readonly coding: ContentCoding | undefined;
   readonly removed: readonly string[];
   readonly documented: boolean;
+  readonly documentName: string;
+  readonly document: UpstreamDocument | undefined;
+  readonly version: string | undefined;
+  readonly mirror: Mirror | undefined;
   readonly transform: Transform | undefined;
   readonly contract: RouteContract | undefined;
   readonly retirement: Retirement | undefined;
@@ -66,9 +71,17 @@ export class RestRoute implements TableEntry {
   readonly removes: ((name: string) => boolean) | undefined;
   /** It stands in the OpenAPI document. */
   readonly documented: boolean;
+  /** Of its upstream, or of the version that is made of it. */
+  readonly documentName: string;
+  /** What it serves, as its clients see it. */
+  readonly document: UpstreamDocument | undefined;
+  /** The version that it serves, of whatever group. */
+  readonly version: string | undefined;
   readonly retirement: Retirement | undefined;
   readonly usedAs: string | undefined;
   readonly rewrite: PathPattern | undefined;
+  /** Copies its requests to somebody else. */
+  readonly mirror: Mirror | undefined;
   readonly transform: Transform | undefined;
   readonly limits: readonly LimitSettings[];
   readonly #cost: number | undefined;
@@ -97,9 +110,13 @@ export class RestRoute implements TableEntry {
     this.checkRequest =
       contract?.checksRequests === true ? (context) => contract.check(context, this.targetOf(context)) : undefined;
     this.documented = options.documented;
+    this.documentName = options.documentName;
+    this.document = options.document;
+    this.version = options.version;
     this.retirement = options.retirement;
     this.usedAs = options.usedAs;
     this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
+    this.mirror = options.mirror;
     this.transform = options.transform;
     // What is to be changed, or looked into, is held, within `maxBodyBytes`.
     const changed = options.transform?.requestBody ?? options.targets.find(({ transform }) => transform);
@@ -122,11 +139,6 @@ export class RestRoute implements TableEntry {
     return this.#cost !== undefined;
   }
 
-  /** The OpenAPI document that says what it serves: that of its upstream, or of the version that is made of it. */
-  get documentName(): string {
-    return documentName(this.upstream.name, this.#target.transform);
-  }
-
   /** Where this request goes. */
   targetFor(context: RequestContext): Target {
     return this.#split ? this.#split.choose(context) : this.#target;
@@ -145,8 +157,4 @@ export class RestRoute implements TableEntry {
     const path = this.rewrite.render(context.pathParts);
     return context.path.length > 1 && context.path.endsWith('/') && !path.endsWith('/') ? `${path}/` : path;
   }
-}
-
-export function documentName(upstream: string, transform: VersionTransform | undefined): string {
-  return transform ? `${upstream}-${transform.definition.from}` : upstream;
 }

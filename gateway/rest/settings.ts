@@ -1,4 +1,3 @@
-import { pathToRegexp, parse, PathError, type Token } from 'path-to-regexp';
 import { z } from 'zod';
 import { requirementSchema } from '#policies/auth/settings.ts';
 import { routeCompressionSchema } from '#policies/compression/settings.ts';
@@ -8,74 +7,16 @@ import { limitList } from '#policies/limits/settings.ts';
 import { criticality } from '#policies/overload/settings.ts';
 import { rulesSchema } from '#upstreams/cache/settings.ts';
 import { retirementSchema } from '#policies/retirement/settings.ts';
-import { duration, headerName, method, name, notBuilt, price, size } from '#upstreams/fields.ts';
+import { duration, headerName, method, name, price, size } from '#upstreams/fields.ts';
+import { mirrorSchema, type MirrorSettings } from './mirror-settings.ts';
+import { operationParameters, operationSchema, type OperationSettings } from './operation/settings.ts';
+import { path, pathNames, pathProblem, rewriteProblem } from './path-field.ts';
 import { Template, templateProblem } from './template.ts';
 import { bodySchema, headersSchema, querySchema, templatesOf, type TransformSettings } from './transform/settings.ts';
 import { aggregateSchema, parametersOf, type AggregateSettings } from './aggregate/settings.ts';
 import { routeVersionSchema } from '#gateway/routing/version-settings.ts';
 import { fallbackSchema, methodsWithoutFallback } from './fallback-settings.ts';
 import { splitSchema, stickySchema } from './split-settings.ts';
-
-const pathRemedies: readonly (readonly [RegExp, string])[] = [
-  [/^Missing parameter name/, 'name the parameter, such as :id or *rest'],
-  [/^Unexpected [?+]/, 'write what is optional in braces, such as {/:id}; a query belongs to match.query'],
-  [/^Unexpected [()[\]]/, 'write parameters such as :id; regular expressions are not taken'],
-  [/^Unexpected end/, 'write the closing brace'],
-  [/^Missing text/, 'write text between two parameters, such as /:a/:b'],
-];
-
-/** What is wrong with a path of Express 5, that is of path-to-regexp; undefined when nothing is. */
-function pathProblem(path: string): string | undefined {
-  if (!path.startsWith('/') && !path.startsWith('{/'))
-    return 'does not start with a slash; write a path such as /v1/orders{/*rest}';
-  if (/[\s#]/.test(path)) return 'has a space or a #; write it percent-encoded';
-  try {
-    pathToRegexp(path);
-  } catch (error) {
-    if (!(error instanceof PathError || error instanceof TypeError)) throw error;
-    const [what = ''] = error.message.split(/: |; /, 1);
-    const remedy =
-      pathRemedies.find(([pattern]) => pattern.test(what))?.[1] ?? 'write a path such as /v1/orders{/*rest}';
-    return `is no path of Express 5 (${what}); ${remedy}`;
-  }
-  const names = parameters(parse(path).tokens).map((parameter) => parameter.name);
-  const twice = names.find((parameter, index) => names.indexOf(parameter) !== index);
-  return twice === undefined ? undefined : `has the parameter ${twice} twice; name them apart`;
-}
-
-const path = z
-  .string()
-  .refine((text) => pathProblem(text) === undefined, { error: ({ input }) => pathProblem(String(input)) });
-
-interface PathParameter {
-  readonly name: string;
-  readonly kind: 'param' | 'wildcard';
-  /** Stands in braces, so it may have no value. */
-  readonly optional: boolean;
-}
-
-function parameters(tokens: readonly Token[], optional = false): PathParameter[] {
-  return tokens.flatMap((token) => {
-    if (token.type === 'text') return [];
-    return token.type === 'group' ? parameters(token.tokens, true) : [{ name: token.name, kind: token.type, optional }];
-  });
-}
-
-/** What of a rewrite its path cannot fill; undefined when nothing. */
-function rewriteProblem(from: string, to: string): string | undefined {
-  if (pathProblem(from) !== undefined || pathProblem(to) !== undefined) return undefined;
-  const given = parameters(parse(from).tokens);
-  for (const wanted of parameters(parse(to).tokens)) {
-    const sign = wanted.kind === 'param' ? ':' : '*';
-    const source = given.find((parameter) => parameter.name === wanted.name);
-    if (!source) return `names ${sign}${wanted.name}, which the path does not have; write one that it has`;
-    if (source.kind !== wanted.kind)
-      return `writes ${wanted.name} as ${sign}${wanted.name}, the path does not; write both alike`;
-    if (source.optional && !wanted.optional)
-      return `needs ${wanted.name}, which is optional in the path; write it in braces here too`;
-  }
-  return undefined;
-}
 
 const rewritten = z.object({ path: z.string(), rewrite: z.string() });
 
@@ -162,11 +103,24 @@ export const routeSchema = z
       .describe(
         "Name of a module's transform: clients speak its version, and the upstream its own; see versioning.md.",
       ),
-    operation: notBuilt(),
+    operation: operationSchema
+      .optional()
+      .describe(
+        'A trusted GraphQL document that answers, by its id, in place of `upstream`; see operations-as-routes.md.',
+      ),
+    code: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]*\/.+$/, 'write routes with code in a module, by route.get(…)')
+      .optional()
+      .describe(
+        'Code of a module that answers, in place of `upstream`: its `route.get(…)` writes it; see routes-in-code.md.',
+      ),
     deprecated: retirementSchema
       .optional()
       .describe('That it is on its way out, and what is told and done to who still calls it; see versioning.md.'),
-    mirror: notBuilt(),
+    mirror: mirrorSchema
+      .optional()
+      .describe('A copy of some requests for another upstream, whose answers nobody waits for; see mirroring.md.'),
     cors: routeCorsSchema
       .optional()
       .describe('Which pages of other origins may read its answers; what is left out is as `cors` says.'),
@@ -206,13 +160,14 @@ export const routeSchema = z
     },
   )
   .superRefine((route, context) => {
-    for (const { place, message } of [...strangeParameters(route), ...sourceProblems(route)])
+    for (const { place, message } of [...strangeParameters(route), ...sourceProblems(route), ...mirrorProblems(route)])
       context.addIssue({ code: 'custom', path: [...place], message, input: route });
   });
 
 interface Writing extends TransformSettings {
   readonly path: string;
   readonly aggregate?: AggregateSettings | undefined;
+  readonly operation?: OperationSettings | undefined;
 }
 
 interface RouteProblem {
@@ -223,7 +178,7 @@ interface RouteProblem {
 /** Templates that name what the path has not. */
 function strangeParameters(route: Writing): RouteProblem[] {
   if (pathProblem(route.path) !== undefined) return [];
-  const given = new Set(parameters(parse(route.path).tokens).map((parameter) => parameter.name));
+  const given = new Set(pathNames(route.path));
   const transformed = templatesOf(route).flatMap(([place, text]) =>
     // One that is none is told where it stands.
     templateProblem(text) === undefined
@@ -233,7 +188,10 @@ function strangeParameters(route: Writing): RouteProblem[] {
   const asked = route.aggregate
     ? parametersOf(route.aggregate).map(([place, parameter]) => [['aggregate', 'parts', ...place], parameter] as const)
     : [];
-  return [...transformed, ...asked].flatMap(([place, parameter]) =>
+  const varied = route.operation
+    ? operationParameters(route.operation).map(([place, parameter]) => [['operation', ...place], parameter] as const)
+    : [];
+  return [...transformed, ...asked, ...varied].flatMap(([place, parameter]) =>
     given.has(parameter)
       ? []
       : [{ place, message: `names {params.${parameter}}, which the path does not have; write one that it has` }],
@@ -248,36 +206,64 @@ const ofPassThrough = [
   'transform',
   'rewrite',
   'fallback',
-  'cache',
   'headers',
   'query',
   'body',
-  'maxBodyBytes',
+  'mirror',
 ] as const;
 
+/** What an answer is made of here, with what else has no meaning beside it. */
+const composed = {
+  aggregate: [...ofPassThrough, 'operation', 'code', 'maxBodyBytes'],
+  code: [...ofPassThrough, 'operation', 'maxBodyBytes'],
+  // Its fields say how they are cached, and each operation has a price of its own.
+  operation: [...ofPassThrough, 'cache', 'cost'],
+} as const;
+
 /** A route passes through to one upstream, or makes one answer of several. */
-function sourceProblems(route: {
-  readonly aggregate?: unknown;
-  readonly methods?: readonly string[] | undefined;
-}): RouteProblem[] {
-  if (route.aggregate === undefined) {
-    if ('upstream' in route || 'split' in route) return [];
+function sourceProblems(route: { readonly methods?: readonly string[] | undefined }): RouteProblem[] {
+  const written = (key: string) => (route as Readonly<Record<string, unknown>>)[key] !== undefined;
+  const source = (['aggregate', 'code', 'operation'] as const).find(written);
+  if (source === undefined) {
+    if (written('upstream') || written('split')) return [];
     const message =
-      'is missing; add upstream: text (Upstream that answers, by its name under `upstreams`), or aggregate';
+      'is missing; add upstream: text (Upstream that answers, by its name under `upstreams`), or aggregate or operation';
     return [{ place: ['upstream'], message }];
   }
-  const strange = ofPassThrough.filter((key) => (route as Readonly<Record<string, unknown>>)[key] !== undefined);
-  const writes = route.methods?.filter((verb) => verb !== 'GET' && verb !== 'HEAD') ?? [];
+  const reads =
+    source === 'operation' ? [] : (route.methods?.filter((verb) => verb !== 'GET' && verb !== 'HEAD') ?? []);
   return [
-    ...strange.map((key) => ({ place: [key], message: 'has no meaning beside aggregate; remove one of the two' })),
-    ...(writes.length > 0
+    ...composed[source]
+      .filter(written)
+      .map((key) => ({ place: [key], message: `has no meaning beside ${source}; remove one of the two` })),
+    ...(reads.length > 0
       ? [
           {
             place: ['methods'],
-            message: 'has other methods than GET and HEAD, but an aggregate only reads; remove them',
+            message: `has other methods than GET and HEAD, but ${source === 'code' ? 'code' : 'an aggregate'} only reads; remove them`,
           },
         ]
       : []),
+  ];
+}
+
+/** A copy goes to somebody else, at a path that there is. */
+function mirrorProblems({
+  path: from,
+  upstream,
+  mirror,
+}: {
+  readonly path: string;
+  readonly upstream?: string | undefined;
+  readonly mirror?: MirrorSettings | undefined;
+}): RouteProblem[] {
+  if (!mirror) return [];
+  const wrong = mirror.rewrite === undefined ? undefined : rewriteProblem(from, mirror.rewrite);
+  return [
+    ...(mirror.upstream === upstream
+      ? [{ place: ['mirror', 'upstream'], message: 'answers the route already; name another' }]
+      : []),
+    ...(wrong === undefined ? [] : [{ place: ['mirror', 'rewrite'], message: wrong }]),
   ];
 }
 

@@ -3,11 +3,13 @@ import { marksCriticality } from '#schema/directives.ts';
 import { errorPaths } from '#gateway/pages/error-pages.ts';
 import type { RouteContracts } from '#gateway/contract/route-contracts.ts';
 import { contractPath, docsPaths } from '#gateway/pages/contract-pages.ts';
-import { Aggregate } from '#gateway/rest/aggregate/aggregate.ts';
-import { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
+import { clientDocument } from '#gateway/contract/client-document.ts';
+import { documentName, type UpstreamDocuments } from '#gateway/contract/documents.ts';
+import { ComposedRoute } from '#gateway/rest/composed-route.ts';
 import { Fallback } from '#gateway/rest/fallback.ts';
 import { limitsPath } from '#gateway/rest/limits-answer.ts';
-import { documentName, RestRoute } from '#gateway/rest/route.ts';
+import { Mirror } from '#gateway/rest/mirror.ts';
+import { RestRoute } from '#gateway/rest/route.ts';
 import { Split, type Target } from '#gateway/rest/split.ts';
 import type { RouteSettings } from '#gateway/rest/settings.ts';
 import { Transform } from '#gateway/rest/transform/transform.ts';
@@ -21,6 +23,7 @@ import { rulesOf } from '#upstreams/cache/settings.ts';
 import { RouteRetirement } from '#policies/retirement/retirement.ts';
 import type { Transform as VersionTransform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
+import type { Composer } from './composer.ts';
 import { OwnRoute } from './own-route.ts';
 import { namesVersion, withoutVersion } from './path-versions.ts';
 import { PathPattern } from './pattern.ts';
@@ -50,14 +53,16 @@ export function buildRoutes(
       group: groups.get(settings.version?.of ?? ''),
       origin: originOf(index),
     };
-    const build = settings.aggregate ? aggregateRoute : restRoute;
+    const composed = settings.aggregate ?? settings.operation ?? settings.code;
+    const build = composed === undefined ? restRoute : composedRoute;
     const route = build(settings, own);
+    if (!route) return [];
     const { version } = settings;
     if (!version || own.group?.vary !== undefined || own.group?.default !== version.is) return [route];
     // Who names no version by the path gets the same as who names the default.
     const { path, rewrite = path } = settings;
     const unversioned = { ...settings, path: withoutVersion(path, version.is), rewrite };
-    return [route, build(unversioned, { ...own, group: undefined })];
+    return [route, build(unversioned, { ...own, group: undefined }) ?? []].flat();
   });
   if (schema) {
     const { path, auth, criticality } = config.graphql;
@@ -98,7 +103,9 @@ export function buildRoutes(
 export interface RouteParts {
   readonly upstreams: ReadonlyMap<string, Upstream>;
   readonly transforms: ReadonlyMap<string, VersionTransform>;
+  readonly documents: UpstreamDocuments;
   readonly contracts: RouteContracts;
+  readonly composer: Composer;
 }
 
 interface Parts extends RouteParts {
@@ -110,7 +117,7 @@ interface Parts extends RouteParts {
 
 function restRoute(
   settings: RouteSettings,
-  { config, upstreams, transforms, contracts, group, origin }: Parts,
+  { config, upstreams, transforms, documents, contracts, group, origin }: Parts,
 ): RestRoute {
   const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   const crossOrigin = corsFor(config.cors, settings.cors);
@@ -129,10 +136,19 @@ function restRoute(
       fallback: settings.fallback && new Fallback(settings.fallback, name, settings.methods, upstream),
     };
   });
+  const [{ upstream: first, transform: firstTransform }] = targets as readonly Target[] as readonly [
+    Target,
+    ...Target[],
+  ];
+  const described = documentName(first.name, firstTransform);
+  const own = group && version && { group, name: version.is };
+  const known = documents.get(described);
+  const document = known && clientDocument(known, settings, own);
+  const copied = settings.mirror && upstreams.get(settings.mirror.upstream);
   return new RestRoute({
     name,
     path,
-    criteria: { ...criteriaOf(settings), version: group && version && { group, name: version.is } },
+    criteria: { ...criteriaOf(settings), version: own },
     origin,
     replaces: settings.replaces,
     targets: targets as readonly Target[] as readonly [Target, ...Target[]],
@@ -148,23 +164,37 @@ function restRoute(
     coding: compressed && compression(compressed),
     removed: config.headers.remove,
     documented: settings.documented,
+    documentName: described,
+    document,
+    version: version?.is,
+    mirror: copied && new Mirror(settings.mirror!, copied, name),
     transform: settings.headers || settings.query || settings.body ? new Transform(settings) : undefined,
-    contract: contracts.of(settings, documentName(targets[0]!.upstream.name, targets[0]!.transform), name, origin),
+    contract: contracts.of(settings, document, name, origin),
     retirement: settings.deprecated && new RouteRetirement(settings.deprecated),
     usedAs: usedAs(settings, group),
   });
 }
 
-function aggregateRoute(settings: RouteSettings, { config, upstreams, group, origin }: Parts): AggregateRoute {
+/** @returns undefined where what answers it does not fit, which the composer tells */
+function composedRoute(
+  settings: RouteSettings,
+  { config, contracts, composer, group, origin }: Parts,
+): ComposedRoute | undefined {
   const { version } = settings;
+  const composition = composer.compose(settings, origin);
+  if (!composition) return undefined;
+  const name = settings.name ?? `${settings.host ?? ''}${settings.path}`;
   const crossOrigin = corsFor(config.cors, settings.cors);
   const compressed = compressionFor(config.compression, settings.compression);
-  return new AggregateRoute({
-    name: settings.name ?? `${settings.host ?? ''}${settings.path}`,
+  const methods = composer.methodsOf(settings);
+  const own = group && version && { group, name: version.is };
+  const document = composition.document && clientDocument(composition.document, {}, own);
+  return new ComposedRoute({
+    name,
     path: settings.path,
     criteria: {
-      ...criteriaOf({ ...settings, methods: settings.methods ?? ['GET'] }),
-      version: group && version && { group, name: version.is },
+      ...criteriaOf({ ...settings, methods: [...methods] }),
+      version: own,
     },
     origin,
     replaces: settings.replaces,
@@ -173,9 +203,17 @@ function aggregateRoute(settings: RouteSettings, { config, upstreams, group, ori
     criticality: settings.criticality,
     cors: crossOrigin && cors(crossOrigin),
     coding: compressed && compression(compressed),
+    // What is only read has no content.
+    maxBodyBytes: methods.every((verb) => verb === 'GET' || verb === 'HEAD')
+      ? 0
+      : (settings.maxBodyBytes ?? config.listen.maxBodyBytes),
+    documented: settings.documented,
+    version: version?.is,
     cost: settings.cost,
     limits: settings.limits,
-    aggregate: new Aggregate(settings.aggregate!, upstreams),
+    composition,
+    document,
+    contract: contracts.of(settings, document, name, origin),
     retirement: settings.deprecated && new RouteRetirement(settings.deprecated),
     usedAs: usedAs(settings, group),
   });
@@ -204,7 +242,7 @@ export function routeProblems(
   transforms: ReadonlyMap<string, VersionTransform>,
   originOf: (index: number) => string,
 ): string[] {
-  return routes.flatMap(({ path, transform, split = [], version, aggregate }, index) => {
+  return routes.flatMap(({ path, transform, split = [], version }, index) => {
     const route = `The route ${path} (${originOf(index)})`;
     const problems = [transform, ...split.map((share) => share.transform)].flatMap((name) =>
       name === undefined || transforms.has(name)
@@ -232,10 +270,6 @@ export function routeProblems(
     else if (!group.known.includes(version.is))
       problems.push(
         `${route} is version ${version.is} of '${version.of}', which knows ${listed(group.known)}. Fix: add it to known.`,
-      );
-    else if (group.by !== 'path' && aggregate)
-      problems.push(
-        `${route} is an aggregate, which can be a version by path alone. Fix: make it one of a group by path.`,
       );
     else if (group.by === 'path' && !namesVersion(path, version.is))
       problems.push(

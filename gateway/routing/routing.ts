@@ -3,12 +3,12 @@ import { WeirError } from '#core/errors.ts';
 import type { Policy } from '#core/policy.ts';
 import { otherReading } from '#policies/guard/path.ts';
 import { refuse } from '#policies/guard/refuse.ts';
-import type { AggregateRoute } from '#gateway/rest/aggregate/route.ts';
+import type { ComposedRoute } from '#gateway/rest/composed-route.ts';
 import type { RestRoute } from '#gateway/rest/route.ts';
 import type { OwnRoute } from './own-route.ts';
 import type { RouteTable } from './table.ts';
 
-export type GatewayRoute = RestRoute | AggregateRoute | OwnRoute;
+export type GatewayRoute = RestRoute | ComposedRoute | OwnRoute;
 export type GatewayRoutes = RouteTable<GatewayRoute>;
 
 /**

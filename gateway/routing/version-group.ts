@@ -31,8 +31,29 @@ export abstract class VersionGroup {
   /** What the upstream is not to be bothered with, in place. */
   towardsUpstream(_headers: Headers): void {}
 
-  /** What marks the answer as of a version, in place. */
-  towardsClient(_version: string, _headers: Headers): void {}
+  /** Says in an answer of which version it is, and that it depends on what was asked (RFC 9110 §12.5.5), in place. */
+  mark(version: string, headers: Headers): void {
+    this.towardsClient(version, headers);
+    if (this.vary === undefined || headers.vary === '*') return;
+    headers.vary = headers.vary === undefined ? this.vary : `${String(headers.vary)}, ${this.vary}`;
+  }
+
+  protected towardsClient(_version: string, _headers: Headers): void {}
+
+  /** What a request for a version says of it in its head; nothing by path. */
+  asking(_version: string): Headers {
+    return {};
+  }
+
+  /** The request header that names the version, for who describes the API; undefined where there is none. */
+  get header(): string | undefined {
+    return undefined;
+  }
+
+  /** In which JSON of a version is sent, in place of `application/json`; undefined where versions are not told by it. */
+  mediaTypeOf(_version: string): string | undefined {
+    return undefined;
+  }
 
   /** RFC 9110 §15.5.7: a version is a representation that is not there. */
   refusal(): WeirError {
@@ -72,6 +93,14 @@ class ByHeader extends VersionGroup {
 
   override takes(version: string, headers: Headers): boolean {
     return (firstValue(headers[this.#header])?.trim() ?? this.default) === version;
+  }
+
+  override asking(version: string): Headers {
+    return { [this.#header]: version };
+  }
+
+  override get header(): string {
+    return this.#header;
   }
 
   protected override howToAsk(): string {
@@ -139,10 +168,18 @@ class ByMediaType extends VersionGroup {
       headers.accept = 'application/json, */*;q=0.5';
   }
 
-  override towardsClient(version: string, headers: Headers): void {
+  protected override towardsClient(version: string, headers: Headers): void {
     const content = firstValue(headers['content-type']);
     if (content !== undefined && typeOf(content) === 'application/json')
-      headers['content-type'] = this.#template.replace('{version}', version);
+      headers['content-type'] = this.mediaTypeOf(version);
+  }
+
+  override asking(version: string): Headers {
+    return { accept: this.mediaTypeOf(version) };
+  }
+
+  override mediaTypeOf(version: string): string {
+    return this.#template.replace('{version}', version);
   }
 
   protected override howToAsk(): string {

@@ -37,6 +37,7 @@ export function logAccess(log: TelemetryLog, refusals: RefusalLog, context: Requ
       consumer: identity.consumer === 'anonymous' ? undefined : bounded(identity.consumer, maxName),
       calls: calls.total,
       upstreams: calls.total === 0 ? undefined : Object.fromEntries(calls.sent),
+      unsent: calls.unsent === 0 ? undefined : calls.unsent,
       collapsed: calls.collapsed === 0 ? undefined : calls.collapsed,
       cached: calls.cached === 0 ? undefined : calls.cached,
       operation: operation && {

@@ -6,9 +6,11 @@ import { breaksRule, lacksRole, lacksScope, unauthenticated } from './challenge.
  * @throws {WeirError} `UNAUTHENTICATED`, `FORBIDDEN`
  */
 export function authorize(context: RequestContext): void {
+  context.identified = context.identity.credential !== undefined;
   // A WebSocket to GraphQL says who it is once it is open, since browsers cannot say it before.
   if (context.upgrading && context.route!.door === 'graphql') return;
   demand(context);
+  context.identified = true;
 }
 
 /** The same for whoever has said it by now. @throws {WeirError} `UNAUTHENTICATED`, `FORBIDDEN` */

@@ -1,7 +1,7 @@
-import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import { perCall } from '#core/price.ts';
-import type { Allowance } from '#core/reservation.ts';
+import type { Reply } from '#core/reply.ts';
+import type { Allowance, Standing } from '#core/reservation.ts';
 import type { Charge } from './charge.ts';
 import type { Limit } from './limit.ts';
 import type { TierSettings } from './settings.ts';
@@ -9,18 +9,23 @@ import type { TierSettings } from './settings.ts';
 /** The longest that a refused client is told to wait where nobody knows when there will be room. */
 const unknownWaitMs = 5_000;
 
-/** Tells the client what it has left, on whatever answer it gets (draft-ietf-httpapi-ratelimit-headers-10 §4). */
-export function writeHeaders(context: RequestContext, charge: Charge, policy: string): void {
-  const { reply } = context;
+/**
+ * Tells the client what it has left, on whatever answer it gets, in the fields of draft-ietf-httpapi-ratelimit-headers-10 §3 and
+ * §4, two lists of strings with integer parameters (RFC 9651 §3.1, §3.3.1): `t` says when more quota is made available, and where there is no
+ * room the same as `Retry-After`.
+ */
+export function writeHeaders(reply: Reply, charge: Charge): void {
+  const { limits, policy, room, nextMs, waitMs } = charge;
   if (policy === '' || reply.started) return;
-  const { limits, room, restMs } = charge;
   let items = '';
   for (let index = 0; index < limits.length; index++) {
     const limit = limits[index]!;
     if (!limit.visible) continue;
     const item = `"${limit.name}";r=${unitsOf(room[index]!)}`;
-    const time = limit.unit === 'concurrent' ? item : `${item};t=${secondsOf(restMs[index]!)}`;
-    items = items === '' ? time : `${items}, ${time}`;
+    const lacking = waitMs[index]!;
+    const more = lacking > 0 && lacking !== Number.POSITIVE_INFINITY ? lacking : nextMs[index]!;
+    const timed = limit.unit === 'concurrent' ? item : `${item};t=${secondsOf(more)}`;
+    items = items === '' ? timed : `${items}, ${timed}`;
   }
   const { headers } = reply;
   headers['ratelimit-policy'] = policy;
@@ -52,35 +57,41 @@ export function tightest({ limits, room, restMs }: Charge, back = 0): Allowance 
   };
 }
 
-/** How a limit stands for whoever asks. */
-export interface Standing {
-  readonly name: string;
-  /** What is counted: upstream calls, or requests. */
-  readonly unit: 'cost' | 'requests';
-  readonly limit: number;
-  readonly remaining: number;
-  /** Until nothing is used any more, if nothing more is asked. */
-  readonly resetSeconds: number;
-  /** For people: `600 upstream calls in 60s`. */
-  readonly description: string;
+/**
+ * How limits stand that the client is told of, but for those of what is under way.
+ * @param back thousandths that are about to be given back
+ */
+export function standings({ limits, room, restMs }: Charge, back = 0): Standing[] {
+  return limits.flatMap(({ name, unit, visible, capacity, text, factor }, index): Standing[] => {
+    if (!visible || unit === 'concurrent') return [];
+    const standing = {
+      name,
+      unit,
+      limit: Math.floor(capacity / perCall),
+      remaining: unitsOf(room[index]! + (unit === 'cost' ? back : 0)),
+      resetSeconds: secondsOf(restMs[index]!),
+      description: text,
+    };
+    return [factor === 1 ? standing : { ...standing, scale: factor }];
+  });
 }
 
-export function standings({ limits, room, restMs }: Charge): Standing[] {
-  return limits.map(({ name, unit, capacity, text }, index) => ({
-    name,
-    unit: unit as Standing['unit'],
-    limit: Math.floor(capacity / perCall),
-    remaining: unitsOf(room[index]!),
-    resetSeconds: secondsOf(restMs[index]!),
-    description: text,
-  }));
-}
-
-/** Some limit has no room. */
-export function overLimit({ limits, waitMs }: Charge, tier: TierSettings | undefined): WeirError {
+/**
+ * Some limit has no room.
+ * @param smallerForMs how much longer a limit is smaller than it is written: what it has no room for now it may have then
+ */
+export function overLimit(
+  { limits, waitMs }: Charge,
+  tier: TierSettings | undefined,
+  smallerForMs: (limit: Limit) => number,
+): WeirError {
   const violated = limits.filter((limit, index) => waitMs[index]! > 0 && !limit.shadow);
-  const longest = limits.reduce((most, limit, index) => (limit.shadow ? most : Math.max(most, waitMs[index]!)), 0);
-  const retryAfterS = Math.max(1, secondsOf(Number.isFinite(longest) ? longest : unknownWaitMs));
+  const longest = limits.reduce((most, limit, index) => {
+    if (limit.shadow) return most;
+    const own = waitMs[index]!;
+    return Math.max(most, own === Number.POSITIVE_INFINITY ? smallerForMs(limit) || unknownWaitMs : own);
+  }, 0);
+  const retryAfterS = Math.max(1, secondsOf(longest));
   const names = violated.map(({ name, text }) => `${name} (${text})`).join(', ');
   return new WeirError('RATE_LIMITED', {
     detail: `Used up: ${names}. There is room again in ${retryAfterS} s.`,
@@ -95,8 +106,10 @@ export function overLimit({ limits, waitMs }: Charge, tier: TierSettings | undef
 
 /** No waiting would help: it is more than the limit ever holds. */
 export function beyondQuota(cost: number, limit: Limit, tier: TierSettings | undefined): WeirError {
+  const what =
+    limit.unit === 'cost' ? `It may cost ${cost / perCall} upstream calls` : `It counts as ${cost / perCall} requests`;
   return new WeirError('COST_EXCEEDS_QUOTA', {
-    detail: `It may cost ${cost / perCall} upstream calls, and the limit ${limit.name} (${limit.text}) never holds so many.`,
+    detail: `${what}, and the limit ${limit.name} (${limit.text}) never holds so many.`,
     extensions: {
       'violated-policies': [limit.name],
       cost: { estimated: cost / perCall, limit: limit.capacity / perCall },

@@ -1,12 +1,13 @@
-import type { Allowance, Reservation } from '#core/reservation.ts';
+import type { Allowance, Reservation, Standing } from '#core/reservation.ts';
 import type { Charge } from './charge.ts';
-import { tightest } from './answers.ts';
+import { standings, tightest } from './answers.ts';
 
 const none: readonly string[] = [];
 
 /** A charge that was admitted, until it is settled. */
 export class Booking implements Reservation {
   readonly estimated: number;
+  readonly cachedCost: number;
   warnings: readonly string[] = none;
   readonly #charge: Charge;
   /** What was charged at the door of the address, and ends with the same request. */
@@ -14,7 +15,8 @@ export class Booking implements Reservation {
   #paid: number;
   #settled = false;
 
-  constructor(charge: Charge, cost: number, before: Reservation | undefined) {
+  constructor(charge: Charge, cost: number, cachedCost: number, before: Reservation | undefined) {
+    this.cachedCost = cachedCost;
     this.#charge = charge;
     this.#before = before;
     this.estimated = cost;
@@ -23,6 +25,10 @@ export class Booking implements Reservation {
 
   allowance(actual: number): Allowance | undefined {
     return tightest(this.#charge, this.#paid - actual);
+  }
+
+  standings(actual: number): readonly Standing[] {
+    return standings(this.#charge, this.#paid - actual);
   }
 
   progress(actual: number): void {

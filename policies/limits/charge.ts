@@ -1,3 +1,6 @@
+import type { Reply } from '#core/reply.ts';
+import type { Announcement } from '#core/reservation.ts';
+import { writeHeaders } from './answers.ts';
 import type { Counter } from './counters/counter.ts';
 import type { Limit } from './limit.ts';
 import type { LimitsSettings } from './settings.ts';
@@ -6,7 +9,7 @@ import type { LimitsSettings } from './settings.ts';
  * One decision over all limits of a request: what it asks of each, and what came of it. The lists are in the order of the
  * limits. It is filled in by the store that decides, which is also the one that settles it.
  */
-export class Charge {
+export class Charge implements Announcement {
   readonly limits: readonly Limit[];
   readonly payers: readonly string[];
   /** Thousandths. */
@@ -16,16 +19,21 @@ export class Charge {
   readonly at: number[] = [];
   /** What is left of each, or would be. */
   readonly room: number[] = [];
+  /** Milliseconds until more of it comes back. */
+  readonly nextMs: number[] = [];
   /** Milliseconds until nothing is used any more. */
   readonly restMs: number[] = [];
   /** Milliseconds until there is room, of those that had none: 0 for the others. */
   readonly waitMs: number[] = [];
   /** Where it was counted in memory. */
   counters: Counter[] | undefined;
-  /** What a store in another place knows it by. */
+  /** What a store in another place knows it by, and whom it counts for: the payer, or one that stands for many. */
   id = '';
+  tags: readonly string[] = [];
   store: LimitStore | undefined;
 
+  /** `RateLimit-Policy` of its limits; empty where clients are told nothing. */
+  readonly policy: string;
   /** What is to be done where the store does not answer. */
   readonly onStoreFailure: LimitsSettings['onStoreFailure'];
 
@@ -34,11 +42,17 @@ export class Charge {
     payers: readonly string[],
     amounts: readonly number[],
     onStoreFailure: LimitsSettings['onStoreFailure'],
+    policy = '',
   ) {
+    this.policy = policy;
     this.onStoreFailure = onStoreFailure;
     this.limits = limits;
     this.payers = payers;
     this.amounts = amounts;
+  }
+
+  announce(reply: Reply): void {
+    writeHeaders(reply, this);
   }
 
   /** Whether it was counted in the limit at this place: one that only reports counts nothing where it would have refused. */

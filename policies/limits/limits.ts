@@ -1,24 +1,29 @@
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
+import type { WeirError } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
 import type { Meter } from '#core/meter.ts';
 import type { SharedStore } from '#core/shared-store.ts';
-import { beyondQuota, overLimit, standings, writeHeaders, type Standing } from './answers.ts';
+import type { Standing } from '#core/reservation.ts';
+import { beyondQuota, overLimit, standings } from './answers.ts';
 import { Booking } from './booking.ts';
 import { Charge, type LimitStore } from './charge.ts';
+import { LimitSets, policyOf, type LimitSet } from './limit-sets.ts';
+import { DynamicLimits, type ScaledLimit, type WatchedUpstream } from './dynamic-limits.ts';
 import { Limit, type LimitPlace, type Tables } from './limit.ts';
 import { limitOutcomes, type LimitOutcomes } from './limit-metrics.ts';
 import { MemoryStore } from './memory-store.ts';
 import { Notices } from './notices.ts';
 import type { PaidBy } from './payer.ts';
 import { GuardedStore } from './shared/guarded-store.ts';
-import type { LimitSettings, LimitsSettings, TierSettings } from './settings.ts';
+import type { LimitSettings, LimitsSettings, OperationLimitSettings, TierSettings } from './settings.ts';
 
 export interface LimitsConfig {
   readonly limits: LimitsSettings;
   readonly tiers: Readonly<Record<string, TierSettings>>;
   /** Those of the table, by name. */
   readonly routes: readonly { readonly name: string; readonly limits?: readonly LimitSettings[] | undefined }[];
+  readonly graphql: { readonly limits: readonly OperationLimitSettings[] };
 }
 
 export interface LimitsSurroundings {
@@ -28,15 +33,8 @@ export interface LimitsSurroundings {
   readonly store: SharedStore | undefined;
   /** Processes that are one gateway: without a store each enforces its share. */
   readonly workers: number;
-}
-
-/** All limits of one kind of request, which are decided together. */
-interface LimitSet {
-  readonly limits: readonly Limit[];
-  readonly outcomes: readonly LimitOutcomes[];
-  readonly tier: TierSettings | undefined;
-  /** `RateLimit-Policy`; empty where clients are told nothing. */
-  readonly policy: string;
+  /** Those whose failing makes limits smaller. */
+  readonly upstreams: readonly WatchedUpstream[];
 }
 
 /** What outlives a configuration: where is counted, and what has been. */
@@ -49,6 +47,7 @@ interface Lasting {
   readonly notices: Notices;
   /** What operators hold, by the name of a limit. */
   readonly scales: Map<string, number>;
+  readonly dynamic: DynamicLimits;
 }
 
 /** For who looks whether instances count together. */
@@ -66,54 +65,62 @@ let delayed = 0;
 /** The limits of one configuration: decides on requests before their work begins, and books what they cost. */
 export class Limits {
   readonly #settings: LimitsSettings;
-  readonly #tiers: Readonly<Record<string, TierSettings>>;
   readonly #lasting: Lasting;
   readonly #all: Limit[] = [];
   readonly #tables: Tables = new Map<string, never>();
   readonly #outcomes = new Map<Limit, LimitOutcomes>();
-  readonly #perIp: LimitSet;
-  readonly #ofTier = new Map<string, readonly Limit[]>();
-  readonly #ofRoute = new Map<string, readonly Limit[]>();
-  readonly #global: readonly Limit[];
-  /** By tier and route, made when they are first met: as many as the configuration has. */
-  readonly #sets = new Map<string, Map<string, LimitSet>>();
+  readonly #upstreams: readonly WatchedUpstream[];
+  readonly #sets: LimitSets;
 
   /** @param former what served before a reload: what it has counted goes on */
   constructor(config: LimitsConfig, surroundings: LimitsSurroundings, former?: Limits) {
-    const { limits, tiers, routes } = config;
-    const { store, workers } = surroundings;
+    const { limits, tiers, routes, graphql } = config;
+    const { store, workers, upstreams } = surroundings;
     this.#settings = limits;
-    this.#tiers = tiers;
+    this.#upstreams = upstreams;
     this.#lasting = former ? former.#lasting : lastingOf(surroundings);
     const known: Tables = former ? former.#tables : new Map<string, never>();
     const share = store ? 1 : 1 / workers;
-    const list = (scope: string, of: readonly LimitSettings[], usualPayer: PaidBy, ofShare = share) =>
+    const list = (scope: string, of: readonly LimitPlace['settings'][], usualPayer: PaidBy, ofShare = share) =>
       of.map((settings) => this.#limit({ scope, settings, usualPayer, share: ofShare, ...limits }, known));
-    // The door of the address does not wait for a store.
-    const perIp = list('ip', limits.perIp, 'ip', 1 / workers);
-    this.#global = list('global', limits.global, 'everybody');
-    for (const [name, tier] of Object.entries(tiers))
-      this.#ofTier.set(name, list(`tier.${name}`, tier.limits, 'consumer'));
-    for (const { name, limits: own = [] } of routes)
-      if (own.length > 0) this.#ofRoute.set(name, list(`route.${name}`, own, 'consumer'));
-    this.#perIp = this.#setOf(perIp, undefined);
+    const ofTier = new Map(
+      Object.entries(tiers).map(([name, tier]) => [name, list(`tier.${name}`, tier.limits, 'consumer')]),
+    );
+    // A route that is served under two paths, as a default version is, is one: by either the same is used.
+    const made = new Map<readonly LimitSettings[], readonly Limit[]>();
+    const ofRoute = new Map<string, readonly Limit[]>();
+    for (const { name, limits: own = [] } of routes) {
+      if (own.length === 0) continue;
+      const limitsOf = made.get(own) ?? list(`route.${name}`, own, 'consumer');
+      made.set(own, limitsOf);
+      ofRoute.set(name, limitsOf);
+    }
+    const placed = {
+      // The door of the address does not wait for a store.
+      perIp: list('ip', limits.perIp, 'ip', 1 / workers),
+      global: list('global', limits.global, 'everybody'),
+      ofOperations: list('graphql', graphql.limits, 'consumer'),
+      ofTier,
+      ofRoute,
+    };
+    this.#sets = new LimitSets(placed, tiers, this.#outcomes);
   }
 
   /**
-   * Counts a request of an address, before anything else is known of it.
+   * Counts a request of an address, before anything else is known of it. Until it is known who asks, answers say what the
+   * address has left.
    * @throws {WeirError} `RATE_LIMITED`
    */
   enter(context: RequestContext): void {
-    const set = this.#perIp;
+    const set = this.#sets.perIp;
     if (set.limits.length === 0) return;
     const charge = chargeOf(set, context, 0, 'local-share');
     this.#lasting.memory.charge(charge);
     this.#count(set, charge, context);
-    if (!charge.admitted) {
-      writeHeaders(context, charge, set.policy);
-      throw overLimit(charge, undefined);
-    }
-    if (set.limits.some(({ unit }) => unit === 'concurrent')) context.reservation = new Booking(charge, 0, undefined);
+    context.atDoor = charge;
+    if (!charge.admitted) throw this.#over(charge, undefined);
+    if (set.limits.some(({ unit }) => unit === 'concurrent'))
+      context.reservation = new Booking(charge, 0, 0, undefined);
   }
 
   /**
@@ -123,11 +130,15 @@ export class Limits {
    * @throws {WeirError} `RATE_LIMITED`, `COST_EXCEEDS_QUOTA`, `LIMITS_UNAVAILABLE`
    */
   charge(context: RequestContext, cost: number): void | Promise<void> {
-    const set = this.#setFor(context);
-    if (set.limits.length === 0) return undefined;
+    const set = this.#sets.of(context);
+    if (set.limits.length === 0) {
+      context.atDoor?.announce(context.reply);
+      return undefined;
+    }
     for (const limit of set.limits) {
-      if (!limit.shadow && limit.unit === 'cost' && cost > limit.whole.capacity)
-        throw beyondQuota(cost, limit, set.tier);
+      const amount = limit.amountOf(cost, context.operation);
+      if (!limit.shadow && limit.unit !== 'concurrent' && amount > limit.whole.capacity)
+        throw beyondQuota(amount, limit, set.tier);
     }
     const charge = chargeOf(set, context, cost, this.#settings.onStoreFailure);
     const asked = this.#lasting.store.charge(charge);
@@ -142,13 +153,41 @@ export class Limits {
    * @throws {WeirError} `LIMITS_UNAVAILABLE`
    */
   look(context: RequestContext): readonly Standing[] | Promise<readonly Standing[]> {
-    const limits = this.#setFor(context).limits.filter(({ visible, unit }) => visible && unit !== 'concurrent');
-    if (limits.length === 0) return [];
+    const limits = this.#sets.of(context).limits.filter(({ visible, unit }) => visible && unit !== 'concurrent');
+    if (limits.length === 0) {
+      context.atDoor?.announce(context.reply);
+      return [];
+    }
     const payers = limits.map((limit) => limit.payer(context));
     const nothing = limits.map(() => 0);
-    const charge = new Charge(limits, payers, nothing, this.#settings.onStoreFailure);
+    const charge = new Charge(limits, payers, nothing, this.#settings.onStoreFailure, policyOf(limits));
+    const told = () => {
+      // Where something was charged, the answer says that already.
+      if (!context.allowanceTold) charge.announce(context.reply);
+      context.allowanceTold = true;
+      return standings(charge);
+    };
     const asked = this.#lasting.store.charge(charge);
-    return asked ? asked.then(() => standings(charge)) : standings(charge);
+    return asked ? asked.then(told) : told();
+  }
+
+  /**
+   * Says on the answer to a request that is not charged what its consumer has left, as on all others, or its address where it
+   * is not known who asks. It counts as nothing. A promise, which never rejects, only where a store is asked.
+   */
+  tell(context: RequestContext): void | Promise<void> {
+    if (context.allowanceTold || context.reply.started) return undefined;
+    if (!context.identified) {
+      context.atDoor?.announce(context.reply);
+      return undefined;
+    }
+    try {
+      const seen = this.look(context);
+      return seen instanceof Promise ? seen.then(nothingMore, nothingMore) : undefined;
+    } catch {
+      // Nobody can say; the answer has its own worries.
+      return undefined;
+    }
   }
 
   /** Names of all limits. */
@@ -160,7 +199,14 @@ export class Limits {
   scale(scales: ReadonlyMap<string, number>): void {
     this.#lasting.scales.clear();
     for (const [name, factor] of scales) this.#lasting.scales.set(name, factor);
-    for (const limit of this.#all) limit.scale(scales.get(limit.name) ?? 1);
+    let changes = 0;
+    for (const limit of this.#all) if (limit.scale(scales.get(limit.name) ?? 1)) changes++;
+    if (changes > 0) this.#sets.resized();
+  }
+
+  /** Limits that are smaller than they are written, because of how upstreams do. */
+  get scaled(): readonly ScaledLimit[] {
+    return this.#lasting.dynamic.scaled;
   }
 
   /** How the store is that instances share; undefined where each counts for itself. */
@@ -172,11 +218,14 @@ export class Limits {
   }
 
   start(): void {
-    this.#lasting.guarded?.start();
+    const { guarded, dynamic } = this.#lasting;
+    guarded?.start();
+    dynamic.watch(this.#all, this.#upstreams, () => this.#sets.resized());
   }
 
   /** Settles what is still to be settled, and says what has been noticed. */
   async stop(): Promise<void> {
+    this.#lasting.dynamic.stop();
     await this.#lasting.guarded?.stop();
     this.flush();
   }
@@ -187,10 +236,12 @@ export class Limits {
   }
 
   #decided(set: LimitSet, charge: Charge, context: RequestContext, cost: number): void | Promise<void> {
-    writeHeaders(context, charge, set.policy);
+    if (set.policy === '') context.atDoor?.announce(context.reply);
+    charge.announce(context.reply);
+    context.allowanceTold = true;
     const warnings = this.#count(set, charge, context);
-    if (!charge.admitted) throw overLimit(charge, set.tier);
-    const booking = new Booking(charge, cost, context.reservation);
+    if (!charge.admitted) throw this.#over(charge, set.tier);
+    const booking = new Booking(charge, cost, this.#settings.cachedCost, context.reservation);
     context.reservation = booking;
     // Who has left meanwhile has been settled already.
     if (context.cancellation.cancelled) booking.settle(0);
@@ -199,6 +250,10 @@ export class Limits {
       if (!context.reply.started) context.reply.headers['x-weir-limit-warning'] = warnings.join(', ');
     }
     return this.#settings.throttleAt < 1 ? this.#delay(set, charge, context) : undefined;
+  }
+
+  #over(charge: Charge, tier: TierSettings | undefined): WeirError {
+    return overLimit(charge, tier, (limit) => this.#lasting.dynamic.remainingMs(limit));
   }
 
   /** @returns the names of the limits of which much is used */
@@ -248,27 +303,6 @@ export class Limits {
     });
   }
 
-  #setFor(context: RequestContext): LimitSet {
-    const { tier } = context.identity;
-    const route = context.route?.name ?? '';
-    // A tier that is not configured is like any other such.
-    const tierName = this.#ofTier.has(tier) ? tier : '';
-    const routeName = this.#ofRoute.has(route) ? route : '';
-    let sets = this.#sets.get(tierName);
-    if (!sets) this.#sets.set(tierName, (sets = new Map<string, LimitSet>()));
-    let set = sets.get(routeName);
-    if (!set) {
-      const limits = [...(this.#ofRoute.get(routeName) ?? []), ...(this.#ofTier.get(tierName) ?? []), ...this.#global];
-      sets.set(routeName, (set = this.#setOf(limits, this.#tiers[tierName])));
-    }
-    return set;
-  }
-
-  #setOf(limits: readonly Limit[], tier: TierSettings | undefined): LimitSet {
-    const policy = limits.flatMap((limit) => (limit.visible ? [limit.policy] : [])).join(', ');
-    return { limits, outcomes: limits.map((limit) => this.#outcomes.get(limit)!), tier, policy };
-  }
-
   #limit(place: LimitPlace, known: Tables): Limit {
     const limit = new Limit(place, known, this.#tables);
     this.#outcomes.set(limit, this.#lasting.outcomes(limit.name));
@@ -278,16 +312,19 @@ export class Limits {
   }
 }
 
+function nothingMore(): void {}
+
 function lastingOf({ clock, log, meter, store, workers }: LimitsSurroundings): Lasting {
   const memory = new MemoryStore(clock);
   const guarded = store && new GuardedStore(store, clock, log, meter, workers);
   const outcomes = limitOutcomes(meter);
   const scales = new Map<string, number>();
-  return { memory, store: guarded ?? memory, guarded, outcomes, notices: new Notices(log), scales };
+  const dynamic = new DynamicLimits(clock, log, meter, store);
+  return { memory, store: guarded ?? memory, guarded, outcomes, notices: new Notices(log), scales, dynamic };
 }
 
 function chargeOf(
-  { limits }: LimitSet,
+  { limits, policy }: LimitSet,
   context: RequestContext,
   cost: number,
   onStoreFailure: LimitsSettings['onStoreFailure'],
@@ -296,7 +333,7 @@ function chargeOf(
   const amounts: number[] = [];
   for (const limit of limits) {
     payers.push(limit.payer(context));
-    amounts.push(limit.amountOf(cost));
+    amounts.push(limit.amountOf(cost, context.operation));
   }
-  return new Charge(limits, payers, amounts, onStoreFailure);
+  return new Charge(limits, payers, amounts, onStoreFailure, policy);
 }

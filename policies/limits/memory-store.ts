@@ -26,7 +26,7 @@ export class MemoryStore implements LimitStore {
   }
 
   charge(charge: Charge): void {
-    const { limits, payers, amounts, room, restMs, waitMs } = charge;
+    const { limits, payers, amounts, room, nextMs, restMs, waitMs } = charge;
     const now = this.#now();
     const counters: Counter[] = [];
     charge.counters = counters;
@@ -51,6 +51,7 @@ export class MemoryStore implements LimitStore {
         counter.take(rule, amounts[index]!, now);
         room[index]! -= amounts[index]!;
       }
+      nextMs.push(counter.nextMs(rule, now));
       restMs.push(counter.restMs(rule, now));
     }
   }

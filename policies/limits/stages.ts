@@ -1,4 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
+import { costOf } from '#core/reservation.ts';
 import type { Policy } from '#core/policy.ts';
 import type { Limits } from './limits.ts';
 
@@ -10,13 +11,15 @@ export function perIp(limits: Limits): Policy {
 /** Charges a request its price; where each operation has a price of its own, its operations are charged instead. */
 export function charge(limits: Limits): Policy {
   return (context) => {
-    const cost = context.route?.cost;
-    return cost === undefined ? undefined : limits.charge(context, cost);
+    const { route } = context;
+    if (route?.cost !== undefined) return limits.charge(context, route.cost);
+    return route?.door === 'page' ? limits.tell(context) : undefined;
   };
 }
 
 /** Settles what a request was charged, when its answer is over. What it called by then is what it cost. */
-export function settle({ reservation, route, calls }: RequestContext): void {
+export function settle(context: RequestContext): void {
+  const { reservation, route, calls } = context;
   if (!reservation) return;
-  reservation.settle(route?.flat === true && calls.total > 0 ? route.cost! : calls.spent);
+  reservation.settle(route?.flat === true && calls.total > calls.unsent ? route.cost! : costOf(context));
 }

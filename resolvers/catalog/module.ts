@@ -12,7 +12,7 @@ export const catalog = defineModule({
   },
   typeDefs: sdl(import.meta, './catalog.graphql'),
   loaders: ({ clients }) => ({
-    byId: batch({ maxBatchSize: 100 }, async (ids, { signal }) => {
+    byId: batch({ maxBatchSize: 100, item: clients.catalog.item('/products/{id}') }, async (ids, { signal }) => {
       const { items } = await clients.catalog.get('/products', { query: { ids }, signal });
       return indexBy(items, (product) => product.id);
     }),

@@ -26,6 +26,12 @@ export type AddReviewInput = {
   body: Scalars['String']['input'];
 };
 
+export type CacheControlScope =
+  /** For everybody, whatever the upstream was shown of who asked. */
+  | 'PUBLIC'
+  /** For nobody but who asked, whatever the upstream says. */
+  | 'PRIVATE';
+
 export type CredentialKind =
   | 'JWT'
   | 'API_KEY'
@@ -40,6 +46,25 @@ export type Criticality =
   | 'DEFAULT'
   /** Refused first. */
   | 'SHEDDABLE';
+
+/** One limit, and how it stands for who asks. */
+export type LimitStanding = {
+  name: Scalars['String']['output'];
+  unit: LimitUnit;
+  limit: Scalars['Float']['output'];
+  remaining: Scalars['Float']['output'];
+  /** Until nothing of it is used any more, if nothing more is asked. */
+  resetSeconds: Scalars['Float']['output'];
+  /** For people: `600 upstream calls in 60s`. */
+  description: Scalars['String']['output'];
+  /** How many times what it usually is it is now: below 1 while services fail, or as an operator says. */
+  scale: Scalars['Float']['output'];
+};
+
+export type LimitUnit =
+  /** Upstream calls. */
+  | 'COST'
+  | 'REQUESTS';
 
 export type Money = {
   /** In the smallest unit of the currency: 1290 is 12.90 EUR. */
@@ -165,6 +190,8 @@ export type ProductEdge = {
 };
 
 export type Query = {
+  /** What is left of the budget of who asks. An operation that asks for nothing else costs nothing, also when nothing is left. */
+  rateLimit: RateLimit;
   products?: Maybe<Array<Product>>;
   productsConnection?: Maybe<ProductConnection>;
   product?: Maybe<Product>;
@@ -232,6 +259,15 @@ export type QueryUsersConnectionArgs = {
 
 export type QueryUserArgs = {
   id: Scalars['ID']['input'];
+};
+
+/** What a consumer may use and has left, as `GET /limits` tells it. */
+export type RateLimit = {
+  /** Who asks, as the gateway knows it. */
+  consumer: Scalars['String']['output'];
+  tier: Scalars['String']['output'];
+  /** Those that count for an operation, but for those of what is under way at once. */
+  limits: Array<LimitStanding>;
 };
 
 /** What a buyer thinks. */
@@ -367,9 +403,12 @@ export type DirectiveResolverFn<TResult = Record<PropertyKey, never>, TParent = 
 export type ResolversTypes = {
   AddReviewInput: AddReviewInput;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
+  CacheControlScope: CacheControlScope;
   CredentialKind: CredentialKind;
   Criticality: Criticality;
   DateTime: ResolverTypeWrapper<Scalars['DateTime']['output']>;
+  LimitStanding: ResolverTypeWrapper<LimitStanding>;
+  LimitUnit: LimitUnit;
   Money: ResolverTypeWrapper<MoneyModel>;
   Mutation: ResolverTypeWrapper<unknown>;
   Order: ResolverTypeWrapper<OrderModel>;
@@ -386,6 +425,7 @@ export type ResolversTypes = {
   ProductConnection: ResolverTypeWrapper<Omit<ProductConnection, 'edges'> & { edges: Array<ResolversTypes['ProductEdge']> }>;
   ProductEdge: ResolverTypeWrapper<Omit<ProductEdge, 'node'> & { node: ResolversTypes['Product'] }>;
   Query: ResolverTypeWrapper<unknown>;
+  RateLimit: ResolverTypeWrapper<RateLimit>;
   Review: ResolverTypeWrapper<ReviewModel>;
   ReviewConnection: ResolverTypeWrapper<Omit<ReviewConnection, 'edges'> & { edges: Array<ResolversTypes['ReviewEdge']> }>;
   ReviewEdge: ResolverTypeWrapper<Omit<ReviewEdge, 'node'> & { node: ResolversTypes['Review'] }>;
@@ -393,10 +433,10 @@ export type ResolversTypes = {
   User: ResolverTypeWrapper<Omit<User, 'orders'> & { orders?: Maybe<Array<ResolversTypes['Order']>> }>;
   UserConnection: ResolverTypeWrapper<Omit<UserConnection, 'edges'> & { edges: Array<ResolversTypes['UserEdge']> }>;
   UserEdge: ResolverTypeWrapper<Omit<UserEdge, 'node'> & { node: ResolversTypes['User'] }>;
-  Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   Int: ResolverTypeWrapper<Scalars['Int']['output']>;
-  String: ResolverTypeWrapper<Scalars['String']['output']>;
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
+  Float: ResolverTypeWrapper<Scalars['Float']['output']>;
+  String: ResolverTypeWrapper<Scalars['String']['output']>;
 };
 
 /** Mapping between all available schema types and the resolvers parents */
@@ -404,6 +444,7 @@ export type ResolversParentTypes = {
   AddReviewInput: AddReviewInput;
   ID: Scalars['ID']['output'];
   DateTime: Scalars['DateTime']['output'];
+  LimitStanding: LimitStanding;
   Money: MoneyModel;
   Mutation: unknown;
   Order: OrderModel;
@@ -418,6 +459,7 @@ export type ResolversParentTypes = {
   ProductConnection: Omit<ProductConnection, 'edges'> & { edges: Array<ResolversParentTypes['ProductEdge']> };
   ProductEdge: Omit<ProductEdge, 'node'> & { node: ResolversParentTypes['Product'] };
   Query: unknown;
+  RateLimit: RateLimit;
   Review: ReviewModel;
   ReviewConnection: Omit<ReviewConnection, 'edges'> & { edges: Array<ResolversParentTypes['ReviewEdge']> };
   ReviewEdge: Omit<ReviewEdge, 'node'> & { node: ResolversParentTypes['Review'] };
@@ -425,10 +467,10 @@ export type ResolversParentTypes = {
   User: Omit<User, 'orders'> & { orders?: Maybe<Array<ResolversParentTypes['Order']>> };
   UserConnection: Omit<UserConnection, 'edges'> & { edges: Array<ResolversParentTypes['UserEdge']> };
   UserEdge: Omit<UserEdge, 'node'> & { node: ResolversParentTypes['User'] };
-  Float: Scalars['Float']['output'];
   Int: Scalars['Int']['output'];
-  String: Scalars['String']['output'];
   Boolean: Scalars['Boolean']['output'];
+  Float: Scalars['Float']['output'];
+  String: Scalars['String']['output'];
 };
 
 export type AuthenticatedDirectiveArgs = {
@@ -436,6 +478,14 @@ export type AuthenticatedDirectiveArgs = {
 };
 
 export type AuthenticatedDirectiveResolver<Result, Parent, ContextType = unknown, Args = AuthenticatedDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
+
+export type CacheControlDirectiveArgs = {
+  maxAge?: Maybe<Scalars['Int']['input']>;
+  scope?: Maybe<CacheControlScope>;
+  inheritMaxAge?: Maybe<Scalars['Boolean']['input']>;
+};
+
+export type CacheControlDirectiveResolver<Result, Parent, ContextType = unknown, Args = CacheControlDirectiveArgs> = DirectiveResolverFn<Result, Parent, ContextType, Args>;
 
 export type CostDirectiveArgs = {
   weight: Scalars['Float']['input'];
@@ -483,6 +533,16 @@ export type UpstreamDirectiveResolver<Result, Parent, ContextType = unknown, Arg
 export interface DateTimeScalarConfig extends GraphQLScalarTypeConfig<ResolversTypes['DateTime'], any> {
   name: 'DateTime';
 }
+
+export type LimitStandingResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['LimitStanding'] = ResolversParentTypes['LimitStanding']> = {
+  name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  unit?: Resolver<ResolversTypes['LimitUnit'], ParentType, ContextType>;
+  limit?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  remaining?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  resetSeconds?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+  description?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  scale?: Resolver<ResolversTypes['Float'], ParentType, ContextType>;
+};
 
 export type MoneyResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Money'] = ResolversParentTypes['Money']> = {
   amount?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
@@ -555,6 +615,7 @@ export type ProductEdgeResolvers<ContextType = unknown, ParentType extends Resol
 };
 
 export type QueryResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Query'] = ResolversParentTypes['Query']> = {
+  rateLimit?: Resolver<ResolversTypes['RateLimit'], ParentType, ContextType>;
   products?: Resolver<Maybe<Array<ResolversTypes['Product']>>, ParentType, ContextType, RequireFields<QueryProductsArgs, 'first'>>;
   productsConnection?: Resolver<Maybe<ResolversTypes['ProductConnection']>, ParentType, ContextType, RequireFields<QueryProductsConnectionArgs, 'first'>>;
   product?: Resolver<Maybe<ResolversTypes['Product']>, ParentType, ContextType, RequireFields<QueryProductArgs, 'id'>>;
@@ -565,6 +626,12 @@ export type QueryResolvers<ContextType = unknown, ParentType extends ResolversPa
   users?: Resolver<Maybe<Array<ResolversTypes['User']>>, ParentType, ContextType, RequireFields<QueryUsersArgs, 'first'>>;
   usersConnection?: Resolver<Maybe<ResolversTypes['UserConnection']>, ParentType, ContextType, RequireFields<QueryUsersConnectionArgs, 'first'>>;
   user?: Resolver<Maybe<ResolversTypes['User']>, ParentType, ContextType, RequireFields<QueryUserArgs, 'id'>>;
+};
+
+export type RateLimitResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['RateLimit'] = ResolversParentTypes['RateLimit']> = {
+  consumer?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  tier?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  limits?: Resolver<Array<ResolversTypes['LimitStanding']>, ParentType, ContextType>;
 };
 
 export type ReviewResolvers<ContextType = unknown, ParentType extends ResolversParentTypes['Review'] = ResolversParentTypes['Review']> = {
@@ -613,6 +680,7 @@ export type UserEdgeResolvers<ContextType = unknown, ParentType extends Resolver
 
 export type Resolvers<ContextType = unknown> = {
   DateTime?: GraphQLScalarType;
+  LimitStanding?: LimitStandingResolvers<ContextType>;
   Money?: MoneyResolvers<ContextType>;
   Mutation?: MutationResolvers<ContextType>;
   Order?: OrderResolvers<ContextType>;
@@ -625,6 +693,7 @@ export type Resolvers<ContextType = unknown> = {
   ProductConnection?: ProductConnectionResolvers<ContextType>;
   ProductEdge?: ProductEdgeResolvers<ContextType>;
   Query?: QueryResolvers<ContextType>;
+  RateLimit?: RateLimitResolvers<ContextType>;
   Review?: ReviewResolvers<ContextType>;
   ReviewConnection?: ReviewConnectionResolvers<ContextType>;
   ReviewEdge?: ReviewEdgeResolvers<ContextType>;
@@ -636,6 +705,7 @@ export type Resolvers<ContextType = unknown> = {
 
 export type DirectiveResolvers<ContextType = unknown> = {
   authenticated?: AuthenticatedDirectiveResolver<any, any, ContextType>;
+  cacheControl?: CacheControlDirectiveResolver<any, any, ContextType>;
   cost?: CostDirectiveResolver<any, any, ContextType>;
   criticality?: CriticalityDirectiveResolver<any, any, ContextType>;
   listSize?: ListSizeDirectiveResolver<any, any, ContextType>;

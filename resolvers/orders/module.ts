@@ -7,10 +7,42 @@ import {
   indexBy,
   load,
   sdl,
+  WeirError,
   type Loading,
 } from '#resolvers/index.ts';
 import type { components, paths } from './generated/orders-v2.ts';
 import { ordersV2ToV1 } from './v2.ts';
+
+const money = {
+  type: 'object',
+  required: ['amount', 'currency'],
+  properties: { amount: { type: 'integer' }, currency: { type: 'string' } },
+};
+
+const homeSchema = {
+  type: 'object',
+  required: ['greeting', 'orders', 'buyAgain'],
+  properties: {
+    greeting: { type: 'string' },
+    orders: {
+      description: 'The newest three.',
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['id', 'state', 'total'],
+        properties: { id: { type: 'string' }, state: { type: 'string' }, total: money },
+      },
+    },
+    buyAgain: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['id', 'name'],
+        properties: { id: { type: 'string' }, name: { type: 'string' } },
+      },
+    },
+  },
+};
 
 export const orders = defineModule({
   name: 'orders',
@@ -57,7 +89,29 @@ export const orders = defineModule({
     },
   },
   transforms: [ordersV2ToV1],
-  routes: [
+  routes: (route) => [
+    route.get('/v2/home/:userId', {
+      name: 'home',
+      timeout: '2s',
+      uses: ['users.byId', 'catalog.byId'],
+      openapi: { summary: 'What a user sees first', schema: homeSchema },
+      answer: async ({ params: { userId }, loaders, load: loadBy, part }) => {
+        const [user, recent] = await Promise.all([
+          part('user', () => loadBy<{ name: string } | null>('users.byId', userId)),
+          part('orders', () => loaders.byUser.load(userId, { first: 3 })),
+        ]);
+        if (!user) throw new WeirError('PART_NOT_FOUND', { detail: 'There is no such user.' });
+        const bought = [...new Set(recent.flatMap(({ items }) => items.map(({ productId }) => productId)))];
+        const again = await part('buyAgain', { fallback: [], timeout: '500ms' }, () =>
+          Promise.all(bought.map((id) => loadBy<{ id: string; name: string } | null>('catalog.byId', id))),
+        );
+        return {
+          greeting: `Hello, ${user.name}`,
+          orders: recent.map(({ id, state, total }) => ({ id, state, total })),
+          buyAgain: again.flatMap((product) => (product ? [{ id: product.id, name: product.name }] : [])),
+        };
+      },
+    }),
     { name: 'orders', path: '/v1/orders{/*rest}', upstream: 'orders', rewrite: '/orders{/*rest}' },
     {
       name: 'orders-v2',
@@ -65,6 +119,7 @@ export const orders = defineModule({
       upstream: 'orders',
       rewrite: '/orders{/*rest}',
       transform: 'orders-v2-to-v1',
+      validate: { request: 'enforce' },
     },
   ],
 });

@@ -12,7 +12,7 @@ export const users = defineModule({
   },
   typeDefs: sdl(import.meta, './users.graphql'),
   loaders: ({ clients }) => ({
-    byId: batch({ maxBatchSize: 100 }, async (ids, { signal }) => {
+    byId: batch({ maxBatchSize: 100, item: clients.users.item('/users/{id}') }, async (ids, { signal }) => {
       const { items } = await clients.users.get('/users', { query: { ids }, signal });
       return indexBy(items, (user) => user.id);
     }),

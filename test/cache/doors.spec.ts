@@ -206,7 +206,7 @@ describe('The store', () => {
     const cache = server.gateway.assembly.upstreams.get('books')!.surroundings.cache!;
     expect(cache.entries).toBeGreaterThan(0);
     const before = cache.bytes;
-    cache.configure({ memory: 20_000, maxEntryBytes: 10_000, redis: false });
+    cache.configure({ memory: 20_000, maxEntryBytes: 10_000, answers: true, redis: false });
     expect(cache.bytes).toBeLessThanOrEqual(Math.min(20_000, before));
     for (let index = 0; index < 40; index++) {
       service.answer(`/plain/size/${index}`, { text: 'x'.repeat(2_000) });

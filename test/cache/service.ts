@@ -37,8 +37,11 @@ function pathOf(url: string): string {
   return url.split('?', 1)[0]!;
 }
 
-/** Sends requests to a gateway by path. */
-export function asking(base: () => string) {
+/** Sends requests to a gateway by path. @param common fields of each of them */
+export function asking(base: () => string, common: Record<string, string> = {}) {
   return (path: string, headers: Record<string, string> = {}, sending: Sending = {}): Promise<Answer> =>
-    send(base() + path, { ...sending, headers });
+    send(base() + path, { ...sending, headers: { ...common, ...headers } });
 }
+
+/** What clients call all instances of one gateway by, whichever of them they come to. */
+export const oneName = { host: 'api.example' };

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { cacheControl, targetedControl } from '#upstreams/cache/directives.ts';
 import { byteRange } from '#upstreams/cache/ask.ts';
 import { httpDate } from '#upstreams/cache/http-date.ts';
+import type { Headers } from '#core/headers.ts';
+import { forOneOnly } from '#upstreams/cache/private.ts';
 import { storing } from '#upstreams/cache/storing.ts';
 import { rulesOf, type CacheRules } from '#upstreams/cache/settings.ts';
 import { selecting, variedBy } from '#upstreams/cache/vary.ts';
@@ -180,6 +182,27 @@ describe('Reading fields', () => {
     expect(other('1,2')).toBe(other(' 1, 2 '));
     expect(other('1, 2')).not.toBe(other('2, 1'));
     expect(other()).not.toBe(other(''));
+  });
+
+  test('takes no field of a request for one that every object has', () => {
+    for (const name of ['constructor', '__proto__', 'tostring', 'hasOwnProperty'])
+      expect(selecting(variedBy(name)!, { host: 'a' })).toBe(selecting(['foo'], {}));
+  });
+
+  test('what is for one alone says so to caches, and keeps what browsers go by (RFC 9111 §5.2.2.7)', () => {
+    const told = (headers: Headers) => forOneOnly(headers)['cache-control'];
+    expect(told({})).toBe('private');
+    expect(told({ 'cache-control': 'max-age=60' })).toBe('private, max-age=60');
+    expect(told({ 'cache-control': 'public, max-age=60,s-maxage=600, must-revalidate' })).toBe(
+      'private, max-age=60, must-revalidate',
+    );
+    expect(told({ 'cache-control': 'S-MaxAge="60", Public' })).toBe('private');
+    expect(told({ 'cache-control': ['public', 'max-age=1'] })).toBe('private, max-age=1');
+    expect(told({ 'cache-control': 'x-public=1, max-age=60' })).toBe('private, x-public=1, max-age=60');
+    expect(forOneOnly({ etag: '"1"', 'cdn-cache-control': 'max-age=60' })).toEqual({
+      etag: '"1"',
+      'cache-control': 'private',
+    });
   });
 
   test('cuts one range of bytes and leaves others alone (RFC 9110 §14.1.2)', () => {

@@ -217,6 +217,69 @@ describe('weir check --operations DIR --budget FILE', { timeout: 60_000 }, () =>
     expect(status).toBe(1);
   });
 
+  describe('of documents that spread fragments of one another', () => {
+    const spread = 'query Page($first: Int! = 100) { items(first: $first) { ...Item } }';
+    const shared = 'fragment Item on Item {\n  sku\n  ...Left\n}\n';
+    const left = 'fragment Left on Item {\n  left\n}\n';
+
+    async function checked(changes: Files): Promise<{ status: number | null; stderr: string; budget: () => string }> {
+      const project = createProject({ ...files, 'operations/page.graphql': spread, ...changes });
+      const { status, stderr } = await project.weir('check', ...budget, '--write-budget');
+      return { status, stderr, budget: () => readFileSync(join(project.folder, 'budget.json'), 'utf8') };
+    }
+
+    test('prices each with the fragments that it needs, wherever they stand', async () => {
+      const found = await checked({
+        'operations/fragments/item.graphql': shared,
+        // A file of an operation may have fragments for others.
+        'operations/other.graphql': `query Other { items(first: 1) { sku } }\n${left}`,
+      });
+      expect(found).toMatchObject({ status: 0, stderr: '' });
+      expect(JSON.parse(found.budget())).toMatchObject({
+        'page.graphql#Page': { cost: 4, fields: { 'items.left (Item.left)': { calls: 2 } } },
+        'other.graphql#Other': { cost: 1.01 },
+      });
+    });
+
+    test('says what is wrong in a fragment where that stands', async () => {
+      const { status, stderr } = await checked({
+        'operations/item.graphql': `# Of the shop's list.\nfragment Item on Item {\n  sku\n  nothing\n}\n`,
+      });
+      expect(status).toBe(1);
+      expect(stderr).toContain('error: operations/item.graphql:4:3: Cannot query field "nothing" on type "Item".');
+    });
+
+    test('takes a fragment of its own before one of another file, and the same one twice for one', async () => {
+      const found = await checked({
+        'operations/page.graphql': `${spread}\nfragment Item on Item { sku }`,
+        'operations/item.graphql': `${shared}${left}`,
+        'operations/again.graphql': shared,
+        'operations/both.graphql': 'query Both { items(first: 1) { ...Item } }',
+      });
+      expect(found.stderr).toContain(
+        'operations/both.graphql: the fragment Item that it spreads stands in operations/again.graphql:1 and otherwise in operations/page.graphql:2.',
+      );
+    });
+
+    test('says which fragment nobody has, and which nobody spreads', async () => {
+      const missing = await checked({ 'operations/item.graphql': left });
+      expect(missing.stderr).toContain('operations/page.graphql:1:60: Unknown fragment "Item".');
+      const unused = await checked({ 'operations/page.graphql': `query Page { items(first: 1) { sku } }\n${left}` });
+      expect(unused.stderr).toContain('operations/page.graphql:2:1: Fragment "Left" is never used.');
+    });
+
+    test('and explains one with those of the files beside it', async () => {
+      const project = createProject({
+        ...files,
+        'operations/page.graphql': spread,
+        'operations/item.graphql': shared + left,
+      });
+      const { status, stdout } = await project.weir('explain', 'operations/page.graphql');
+      expect(stdout).toContain('query Page: at most 4 calls');
+      expect(status).toBe(0);
+    });
+  });
+
   test.each([
     [['--budget', 'budget.json'], '--budget is of operations: name their folder by --operations'],
     [['--operations', 'operations', '--write-budget'], '--write-budget needs --budget, the file to write'],

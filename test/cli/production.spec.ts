@@ -61,6 +61,26 @@ export const modules = [defineModule({ name: 'stock', owner: 'team-stock', upstr
     expect(await project.weir('check', '--production')).toMatchObject({ status: 0, stderr: '' });
   });
 
+  test('misses the timeout of a route that code answers', async () => {
+    const project = createProject({
+      'gateway.yaml': 'modules: ./resolvers\n',
+      'resolvers/registry.ts': `import { defineModule } from 'weir';
+
+const routes = (route) => [
+  route.get('/slow', { answer: () => ({}) }),
+  route.get('/quick', { timeout: '1s', answer: () => ({}) }),
+];
+
+export const modules = [defineModule({ name: 'home', owner: 'team-home', routes })];
+`,
+    });
+    const { status, stderr } = await project.weir('check', '--production');
+    expect([status, stderr.match(/The route \S+ .* no timeout/g)]).toEqual([
+      1,
+      [expect.stringMatching(/^The route \/slow \(.*\) is answered by code and has no timeout$/)],
+    ]);
+  });
+
   test('tells all that is missing at once, for every upstream', async () => {
     const yaml = 'upstreams:\n  a: { endpoints: [http://127.0.0.1:9] }\n  b: { endpoints: [http://127.0.0.1:9] }\n';
     const { stderr } = await createProject({ 'gateway.yaml': yaml }).weir('check', '--production');

@@ -19,7 +19,7 @@ describe('weir schema', () => {
 
   test('prints a schema that stands by itself, with what the modules extend in its place', async () => {
     const { stdout } = await createProject(stock).weir('schema');
-    expect(Object.keys(buildSchema(stdout).getQueryType()!.getFields())).toEqual(['item']);
+    expect(Object.keys(buildSchema(stdout).getQueryType()!.getFields())).toEqual(['rateLimit', 'item']);
     expect(stdout).toContain('left: Int @upstream(name: "stock", batch: 50)');
   });
 

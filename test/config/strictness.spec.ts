@@ -57,6 +57,15 @@ listen: {}
     ]);
   });
 
+  it('says that a cache is shared over a Redis, where none is written', () => {
+    expect(problemOf('cache: { redis: true }')).toMatchObject({
+      path: 'cache.redis',
+      message: 'needs a Redis',
+      fix: containing('redis.url'),
+    });
+    expect(() => load('{ cache: { redis: true }, redis: { url: redis://127.0.0.1 } }')).not.toThrow();
+  });
+
   it('names the file that does not exist', () => {
     const { problems, message } = errorOf('', { text: undefined, file: 'no-such/gateway.yaml' });
     expect(problems).toEqual([
@@ -156,16 +165,6 @@ describe('a key', () => {
     ['admin: { colour: red }', 'admin.colour', 'remove it; the keys here are host, port, token'],
   ])('that is unknown is refused: %s', (text, path, fix) => {
     expect(problemOf(text)).toMatchObject({ path, message: 'is an unknown key', fix });
-  });
-
-  it.each(
-    ['operation', 'mirror'].map(
-      (key) => `routes: [{ path: /a, upstream: a, ${key}: 1 }]\nupstreams: { a: { endpoints: [http://a] } }`,
-    ),
-  )('of the contract that is not built yet is refused, not ignored: %s', (text) => {
-    expect(problemsOf(text)).toContainEqual(
-      expect.objectContaining({ message: 'is part of the contract but not built yet', fix: 'remove it' }),
-    );
   });
 
   it('that only prototypes have is no key', () => {

@@ -186,6 +186,90 @@ describe('x-weir-explain over the shop', () => {
   });
 });
 
+describe('An explanation tells what the gateway knows besides', () => {
+  const consumers = [
+    { id: 'acme', tier: 'pro', keys: [hashOf('acme-key')] },
+    { id: 'thrifty', tier: 'pro', keys: [hashOf('thrifty-key')] },
+  ];
+  const tiers = {
+    pro: {
+      limits: [
+        { name: 'hour', algorithm: 'sliding-window', quota: 600, window: '1h' },
+        { name: 'requests', algorithm: 'sliding-window', unit: 'requests', quota: 90, window: '1h' },
+      ],
+    },
+  };
+  const key = { 'x-api-key': 'acme-key' };
+  const users = '{ users(first: 4) { id } }';
+  let shop: ShopGateway;
+
+  beforeAll(async () => {
+    shop = await startShopGateway({ consumers, tiers, upstreams: { users: { cache: {} } } });
+  });
+
+  afterAll(() => shop.stop());
+
+  interface Told {
+    readonly budget: readonly { readonly name: string; readonly limit: number; readonly remaining: number }[];
+    readonly fields: readonly { readonly upstream?: string; readonly cached?: number | null }[];
+  }
+
+  const told = async (query: string, headers: Record<string, string>): Promise<Told> =>
+    explained((await shop.query(query, { ...key, ...headers })).body) as unknown as Told;
+
+  test('what is left of the budget, which a plan leaves as it is', async () => {
+    const thrifty = { 'x-api-key': 'thrifty-key' };
+    const { budget } = await told(users, { ...plan, ...thrifty });
+    expect(budget).toEqual([
+      {
+        name: 'hour',
+        unit: 'cost',
+        limit: 600,
+        remaining: 600,
+        resetSeconds: 0,
+        description: '600 upstream calls in 3600s',
+      },
+      {
+        name: 'requests',
+        unit: 'requests',
+        limit: 90,
+        remaining: 90,
+        resetSeconds: 0,
+        description: '90 requests in 3600s',
+      },
+    ]);
+    expect((await told(users, { ...plan, ...thrifty })).budget).toEqual(budget);
+    const after = (await told('{ products(first: 1) { id } }', { ...run, ...thrifty })).budget;
+    expect(after.map(({ name, remaining }) => [name, remaining])).toEqual([
+      ['hour', 599],
+      ['requests', 89],
+    ]);
+  });
+
+  test('how likely the answer is in the cache: what became of the last reads of fields, and null where there were none', async () => {
+    const cachedOf = async (query: string) => (await told(query, plan)).fields.map(({ cached }) => cached);
+    expect(await cachedOf('{ users(first: 4) { orders { id } } }')).toEqual([null, null]);
+    const ask = (first: number) => shop.query(`{ users(first: ${first}) { id } }`, key);
+    await ask(5);
+    expect(await cachedOf(users)).toEqual([0]);
+    // The service says that it may be stored.
+    for (let turn = 0; turn < 3; turn++) await ask(5);
+    expect(await cachedOf(users)).toEqual([0.75]);
+    const [field] = (await told('{ users(first: 5) { id } }', run)).fields;
+    expect(field).toMatchObject({ upstream: 'users', cached: 0.8, actual: { calls: 0, cost: 0, refused: 0 } });
+    // Of what is not stored nothing is known.
+    await shop.query('{ products(first: 1) { id } }', key);
+    expect(await cachedOf('{ products(first: 1) { id } }')).toEqual([null]);
+  });
+
+  test('that the breaker is open', async () => {
+    shop.gateway.assembly.upstreams.get('orders')!.breaker.force('open');
+    const { fields } = await told('{ users(first: 1) { orders { id } } }', plan);
+    expect(fields.map((field) => (field as { breaker?: string }).breaker)).toEqual(['closed', 'open']);
+    shop.gateway.assembly.upstreams.get('orders')!.breaker.force(undefined);
+  });
+});
+
 describe('Who may ask what an operation costs', () => {
   const consumers = [
     { id: 'builder', keys: [hashOf('builder-key')] },
@@ -301,7 +385,12 @@ describe('GraphiQL', () => {
     const markup = html.slice(html.indexOf('<div id="explain-line">'), html.indexOf('<div id="root">'));
     const [, script = ''] = /<script>([\s\S]*?)<\/script>/.exec(markup) ?? [];
     const select = { value: '' };
-    const window = createContext({ fetch, Headers, document: { querySelector: () => select } });
+    const panel = new FakeElement();
+    const document = {
+      querySelector: (name: string) => (name === '#explain' ? select : panel),
+      createElement: () => new FakeElement(),
+    };
+    const window = createContext({ fetch, Headers, document });
     runInContext(script, window);
     const ask = async (query: string): Promise<{ readonly data: unknown }> => {
       const answer = await (window.fetch as typeof fetch)(server.graphqlUrl, {
@@ -317,7 +406,40 @@ describe('GraphiQL', () => {
     expect(await ask('{ __schema { queryType { name } } }')).toEqual({
       data: { __schema: { queryType: { name: 'Query' } } },
     });
+    select.value = 'plan';
+    panel.hidden = true;
+    await ask('{ users(first: 3) { id orders { id } } }');
+    await expect.poll(() => panel.hidden).toBe(false);
+    const [price, table] = panel.children;
+    expect(price!.text()).toMatch(/^plan: at most 2\.\d+ calls, of 500 that an operation may cost; nothing was run$/);
+    expect(table!.children.map((row) => row.children.map((cell) => cell.textContent))).toEqual([
+      ['field', 'upstream', 'parents', 'batches', 'calls', 'cost', 'cached', 'breaker'],
+      ['users', 'users', '1', '', '1', '1.03', '?', 'closed'],
+      ['  orders', 'orders', '3', '1', '1', expect.any(String), '?', 'closed'],
+    ]);
     select.value = 'run';
     expect(await ask('{ __typename }')).toMatchObject({ data: {}, extensions: { explain: { mode: 'run' } } });
+    await expect.poll(() => panel.children[0]!.text()).toMatch(/^run: .*; it came to 0$/);
   });
 });
+
+/** As much of an element as the page's script asks of one. */
+class FakeElement {
+  hidden = true;
+  textContent = '';
+  children: FakeElement[] = [];
+
+  append(...children: FakeElement[]): void {
+    this.children.push(...children);
+  }
+
+  replaceChildren(...children: FakeElement[]): void {
+    this.children = children;
+  }
+
+  addEventListener(): void {}
+
+  text(): string {
+    return this.textContent + this.children.map((child) => child.text()).join('');
+  }
+}

@@ -54,6 +54,18 @@ async function complaint(files: Files, graphql: object = {}): Promise<string> {
 const apollo = (operations: readonly object[]) =>
   JSON.stringify({ format: 'apollo-persisted-query-manifest', version: 1, operations });
 
+test('Operations of trusted documents are told apart by name in weir.cost.delta; names that clients choose are not', async () => {
+  const server = await serving({ 'listed.graphql': text });
+  expect((await server.query(text)).body).toEqual(answer);
+  expect((await server.query('query Chosen { __typename }')).body).toEqual(answer);
+  const metrics = await (await fetch(`${server.adminUrl}/metrics`)).text();
+  const counts = metrics.split('\n').filter((line) => line.startsWith('weir_cost_delta_count'));
+  expect(counts.toSorted()).toEqual([
+    'weir_cost_delta_count{graphql_operation_type="query",graphql_operation_name="Listed"} 1',
+    'weir_cost_delta_count{graphql_operation_type="query"} 1',
+  ]);
+});
+
 describe('Trusted documents', () => {
   test.each<[string, Files, string]>([
     [

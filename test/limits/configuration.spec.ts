@@ -93,9 +93,13 @@ describe('Limits together', () => {
   });
 });
 
-test('docs/limits.md shows a configuration that loads and holds together', async () => {
-  const page = readFileSync(resolve(import.meta.dirname, '../../docs/limits.md'), 'utf8');
-  const example = fencedBlocks(page).find(({ info }) => info === 'yaml');
-  expect(() => load(example!.text)).not.toThrow();
-  expect(await assembled(example!.text)).toBe('');
-});
+const page = readFileSync(resolve(import.meta.dirname, '../../docs/limits.md'), 'utf8');
+
+test.each(fencedBlocks(page).filter(({ info }) => info === 'yaml'))(
+  'docs/limits.md, line $line: a configuration that loads and holds together',
+  async ({ text }) => {
+    expect(() => load(text)).not.toThrow();
+    // What is of GraphQL is of modules.
+    if (!text.startsWith('graphql:')) expect(await assembled(text)).toBe('');
+  },
+);

@@ -83,6 +83,38 @@ describe('A sliding window', () => {
   });
 });
 
+describe('When more comes back', () => {
+  test('of a sliding window the oldest that it counts, not the newest', () => {
+    const rule = ruleFor('sliding-window', quota, minute);
+    const window = new SlidingWindow(rule, start);
+    expect(window.nextMs(rule, start)).toBe(0);
+    window.take(rule, 1_000, start);
+    window.take(rule, 1_000, start + 30_000);
+    const nextMs = window.nextMs(rule, start + 30_000);
+    expect(nextMs).toBe(minute + rule.sliceMs - 30_000);
+    expect(window.room(rule, start + 30_000 + nextMs - 1)).toBe(quota - 2_000);
+    expect(window.room(rule, start + 30_000 + nextMs)).toBe(quota - 1_000);
+  });
+
+  test('of a token bucket a whole one, or what is missing of it', () => {
+    const rule = ruleFor('token-bucket', quota, minute, 20_000);
+    const bucket = new TokenBucket(start);
+    expect(bucket.nextMs(rule, start)).toBe(0);
+    bucket.take(rule, 5_000, start);
+    // Ten in a minute are one in six seconds.
+    expect(bucket.nextMs(rule, start)).toBe(6_000);
+    expect(bucket.nextMs(rule, start + 27_000)).toBe(3_000);
+  });
+
+  test('of a fixed window the next one', () => {
+    const rule = ruleFor('fixed-window', quota, minute);
+    const window = new FixedWindow(rule, start);
+    expect(window.nextMs(rule, start + 1)).toBe(0);
+    window.take(rule, 1_000, start + 1);
+    expect(window.nextMs(rule, start + 20_000)).toBe(40_000);
+  });
+});
+
 describe('A token bucket', () => {
   /** Ten a second, thirty at once. */
   const rule = ruleFor('token-bucket', 10_000, 1_000, 30_000);

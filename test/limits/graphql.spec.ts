@@ -81,12 +81,14 @@ describe('One consumer, both doors', () => {
     expect((await rest()).status).toBe(200);
     await settled(2);
     await shop.users.resetCounters();
-    const refused = await operation(one);
+    const refused = await operation('{ users(first: 3) { name } }');
     expect(refused.status).toBe(429);
     expect(refused.headers.get('x-ratelimit-remaining')).toBe('0');
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(3_590);
     expect(refused.body.errors?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', 'violated-policies': ['hour'] });
     expect((await rest()).status).toBe(429);
+    // A finished answer from the store costs nothing, and nothing is what is left.
+    expect((await operation(one)).status).toBe(200);
     expect((await shop.users.counters()).total).toBe(0);
   });
 
@@ -156,12 +158,15 @@ describe('Each operation is charged for itself', () => {
       },
       retryAttempts: 0,
     });
-    const run = () =>
+    const run = (query = one) =>
       new Promise<unknown>((resolve) => {
-        client.subscribe({ query: one }, { next: (result) => resolve(costOf(result)), error: resolve, complete() {} });
+        client.subscribe({ query }, { next: (result) => resolve(costOf(result)), error: resolve, complete() {} });
       });
     expect(await run()).toMatchObject({ actual: 1, remaining: 1 });
-    await expect.poll(async () => (await run()) as object).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+    const other = '{ users(first: 3) { name city } }';
+    await expect
+      .poll(async () => (await run(other)) as object)
+      .toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
     await client.dispose();
   });
 
@@ -180,7 +185,7 @@ describe('A warning', () => {
   test('stands in the result, too', async () => {
     expect(costOf((await operation(one)).body).warnings).toBeUndefined();
     await settled(1);
-    const { body, headers } = await operation(one);
+    const { body, headers } = await operation('{ users(first: 3) { name } }');
     expect(costOf(body).warnings).toEqual(['hour']);
     expect(headers.get('x-weir-limit-warning')).toBe('hour');
   });

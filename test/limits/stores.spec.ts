@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { Charge } from '#policies/limits/charge.ts';
+import { Charge, type LimitStore } from '#policies/limits/charge.ts';
 import { TestClock } from '../support/clock.ts';
 import { ask, limitsOf, memory, RedisUnderClock, type TestStore } from './stores.ts';
 
@@ -49,6 +49,48 @@ describe.each([
     expect((await ask(place.store, limits, 10_000)).admitted).toBe(true);
   });
 
+  test('knows no edge of a sliding window: what was used at the end of a minute counts at the beginning of the next', async () => {
+    const limits = limitsOf(sliding);
+    clock.advance(59_999);
+    expect((await ask(place.store, limits, 10_000)).admitted).toBe(true);
+    clock.advance(1);
+    expect((await ask(place.store, limits, 1)).admitted).toBe(false);
+    // It counts in full for as long as any moment of its thirtieth is within the window.
+    clock.advance(59_999);
+    expect((await ask(place.store, limits, 1)).admitted).toBe(false);
+    clock.advance(1);
+    expect((await ask(place.store, limits, 10_000)).admitted).toBe(true);
+  });
+
+  test('gets the whole quota of a fixed window from its first millisecond on, and none of it in the last of the one before', async () => {
+    const limits = limitsOf(fixed);
+    clock.advance(59_999);
+    expect((await ask(place.store, limits, 10_000)).admitted).toBe(true);
+    expect(await ask(place.store, limits, 1)).toMatchObject({ admitted: false, waitMs: [1] });
+    clock.advance(1);
+    expect((await ask(place.store, limits, 10_000)).admitted).toBe(true);
+    clock.advance(59_999);
+    expect((await ask(place.store, limits, 1)).admitted).toBe(false);
+    clock.advance(1);
+    expect((await ask(place.store, limits, 1)).admitted).toBe(true);
+  });
+
+  test('takes the burst of a token bucket at once, then what drips, to the millisecond', async () => {
+    const limits = limitsOf(bucket);
+    expect((await ask(place.store, limits, 30_001)).waitMs).toEqual([Number.POSITIVE_INFINITY]);
+    expect((await ask(place.store, limits, 30_000)).admitted).toBe(true);
+    for (let call = 0; call < 3; call++) {
+      clock.advance(99);
+      expect(await ask(place.store, limits, 1_000)).toMatchObject({ admitted: false, waitMs: [1] });
+      clock.advance(1);
+      expect((await ask(place.store, limits, 1_000)).admitted).toBe(true);
+    }
+    // Full is full, however long nobody asks.
+    clock.advance(86_400_000);
+    expect((await ask(place.store, limits, 30_000)).admitted).toBe(true);
+    expect((await ask(place.store, limits, 1)).admitted).toBe(false);
+  });
+
   test('is one decision: what one limit refuses costs nothing in the others', async () => {
     const limits = limitsOf(sliding, { ...bucket, quota: 2, burst: 2 });
     expect((await ask(place.store, limits, 3_000)).admitted).toBe(false);
@@ -87,6 +129,27 @@ describe.each([
     expect((await ask(place.store, limits, 1)).room).toEqual([4_999, 24_999, 4_999]);
   });
 
+  test('that is settled in another window gives back what still counts there, and a debt follows it', async () => {
+    const limits = limitsOf(sliding, bucket, fixed);
+    clock.advance(59_000);
+    const first = await ask(place.store, limits, 10_000);
+    // Another minute, of which the sliding window still has what was taken; the bucket has filled up by ten.
+    clock.advance(2_000);
+    place.store.settle(first, [4_000, 4_000, 4_000]);
+    await place.settled();
+    expect((await ask(place.store, limits, 1_000)).room).toEqual([3_000, 29_000, 9_000]);
+    clock.advance(56_000);
+    const second = await ask(place.store, limits, 3_000);
+    expect(second.room).toEqual([0, 27_000, 6_000]);
+    clock.advance(4_000);
+    place.store.settle(second, [-5_000, -5_000, -5_000]);
+    await place.settled();
+    // What was owed counts from when it became known: in the window of today.
+    const later = await ask(place.store, limits, 1);
+    expect(later.admitted).toBe(true);
+    expect(later.room).toEqual([999, 24_999, 4_999]);
+  });
+
   test('of what is under way at once is held until it ends', async () => {
     const limits = limitsOf(concurrent);
     const [first] = [await ask(place.store, limits, 0), await ask(place.store, limits, 0)];
@@ -109,6 +172,19 @@ describe.each([
     await ask(place.store, limits, 10_000);
     clock.set('2025-12-31T20:00:00.000Z');
     expect((await ask(place.store, limits, 1)).admitted).toBe(false);
+  });
+
+  test('never gets more than a quota by a clock that is set forward, and is not kept waiting for longer by it', async () => {
+    const limits = limitsOf(sliding, bucket, fixed);
+    await ask(place.store, limits, 10_000);
+    clock.set('2026-01-01T12:00:00.000Z');
+    // What is asked by a clock that Redis has left behind comes too late for it; its answer puts that right.
+    await ask(place.store, limits, 0).catch(() => {});
+    let admitted = 0;
+    while ((await ask(place.store, limits, 1_000)).admitted) admitted++;
+    expect(admitted).toBeLessThanOrEqual(10);
+    clock.advance(62_000);
+    expect((await ask(place.store, limits, 10_000)).admitted).toBe(true);
   });
 });
 
@@ -134,11 +210,80 @@ const steps = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 
-function decisionOf({ admitted, room, waitMs, restMs }: Charge): object {
-  return { admitted, room, waitMs, restMs };
+interface Admitted {
+  readonly charge: Charge;
+  readonly store: LimitStore;
+  readonly atMs: number;
+  /** What it came to; all of it until it is settled. */
+  paid: number;
+}
+
+const sum = (some: readonly Admitted[]) => some.reduce((total, { paid }) => total + paid, 0);
+
+/** What `DESIGN.md` promises of three limits that count together, after each admission. */
+function expectPromises(all: readonly Admitted[], nowMs: number): void {
+  const minute = 60_000;
+  expect(sum(all.filter(({ atMs }) => atMs > nowMs - minute))).toBeLessThanOrEqual(10_000);
+  const full = Math.floor(nowMs / minute);
+  expect(sum(all.filter(({ atMs }) => Math.floor(atMs / minute) === full))).toBeLessThanOrEqual(10_000);
+  for (const { atMs } of all)
+    expect(sum(all.filter((each) => each.atMs >= atMs))).toBeLessThanOrEqual(30_000 + (nowMs - atMs) * 10);
+}
+
+function decisionOf({ admitted, room, waitMs, nextMs, restMs }: Charge): object {
+  return { admitted, room, waitMs, nextMs, restMs };
 }
 
 describe('Over any interleaving', { timeout: 120_000 }, () => {
+  test.each([
+    ['memory', 500, (clock: TestClock) => Promise.resolve(memory(clock))],
+    ['Redis', 150, (clock: TestClock) => redis.at(clock)],
+    ['a Redis Cluster', 50, (clock: TestClock) => redis.at(clock, true)],
+  ])(
+    'two instances over %s admit no more than the quota in any window, and no refund exceeds its reservation',
+    async (_store, numRuns, open) => {
+      await fc.assert(
+        fc.asyncProperty(steps, async (run) => {
+          const clock = new TestClock();
+          const place = await open(clock);
+          const instances = [place.store, place.another()];
+          const limits = limitsOf(sliding, bucket, fixed);
+          const all: Admitted[] = [];
+          const under: Admitted[] = [];
+          for (const { afterMs, amount, used, what, who } of run) {
+            clock.advance(afterMs);
+            const store = instances[who]!;
+            if (what === 'ask') {
+              const charge = await ask(store, limits, amount);
+              if (!charge.admitted) continue;
+              const admitted = { charge, store, atMs: clock.epochMs(), paid: amount };
+              all.push(admitted);
+              under.push(admitted);
+              expectPromises(all, clock.epochMs());
+              continue;
+            }
+            const settled = under.shift();
+            if (!settled) continue;
+            const reserved = settled.paid;
+            settled.paid = Math.round(reserved * Math.min(1, used));
+            const before = (await ask(store, limits, 0)).room;
+            settled.store.settle(
+              settled.charge,
+              limits.map(() => reserved - settled.paid),
+            );
+            await place.settled();
+            const after = (await ask(store, limits, 0)).room;
+            for (const [index, room] of after.entries()) {
+              expect(room).toBeGreaterThanOrEqual(before[index]!);
+              expect(room - before[index]!).toBeLessThanOrEqual(reserved - settled.paid);
+            }
+          }
+        }),
+        { numRuns },
+      );
+    },
+  );
+
   test('two instances on one Redis decide what one does in memory, to the thousandth and the millisecond', async () => {
     await fc.assert(
       fc.asyncProperty(steps, async (run) => {

@@ -111,6 +111,7 @@ function timed(store: RedisStore, clock: TestClock, clustered: boolean): SharedS
       const time = `{ '${Math.floor(now / 1_000)}', '${(now % 1_000) * 1_000}' }`;
       return store.call('EVAL', lua.replaceAll("redis.call('TIME')", time), keys.length, ...keys, ...args);
     },
+    read: (script, keys, args) => store.read(script, keys, args),
     listen: (channel, listener) => store.listen(channel, listener),
   };
 }

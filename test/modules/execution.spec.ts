@@ -455,10 +455,36 @@ describe('at boot', () => {
       'Query.a has batch: 0. Fix: write 1 or more',
     ],
     [
-      'a key of the contract that is not built yet',
-      'extend type Query { a: Int @upstream(name: "shop", staleIfError: "1m") }',
+      'a time for old answers that is none',
+      'extend type Query { a: Int @upstream(name: "shop", staleIfError: "soon") }',
       { resolvers: { Query: { a: () => 1 } } },
-      'Query.a has staleIfError, which is part of the contract but not built yet. Fix: remove it',
+      'Query.a has staleIfError: "soon". Fix: write a duration up to 365d, such as "10m"',
+    ],
+    [
+      'an old answer instead of a mutation',
+      'extend type Query { b: Int } extend type Mutation { a: Int @upstream(name: "shop", staleIfError: "1m") }',
+      { resolvers: { Query: { b: () => 1 }, Mutation: { a: () => 1 } } },
+      'Mutation.a has staleIfError, but what is not read has no last good answer. Fix: remove staleIfError',
+    ],
+    [
+      'an answer that is kept for less than no time',
+      'extend type Query { a: Int @cacheControl(maxAge: -1) }',
+      { resolvers: { Query: { a: () => 1 } } },
+      'Query.a has maxAge: -1 in @cacheControl. Fix: write seconds, 0 or more',
+    ],
+    [
+      'items at a path without a key',
+      'extend type Query { a: Int @upstream(name: "shop", batch: 5) }',
+      {
+        upstreams: { shop: {} },
+        loaders: ({ clients }: Scope) => ({
+          byId: batch({ maxBatchSize: 5, item: clients.shop.item('/things' as '/{}') }, async (ids) =>
+            ids.map(() => 1),
+          ),
+        }),
+        resolvers: { Query: { a: load('byId', { key: () => 'x' }) } },
+      },
+      "the items of a loader cannot be at '/things': it must have one parameter, for the key",
     ],
     [
       'a value that is no resolver',

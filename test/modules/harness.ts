@@ -55,6 +55,7 @@ export function moduleOf(
     loaders: undefined,
     resolvers: {},
     routes: [],
+    code: new Map(),
     transforms: [],
     policies: [],
     ...parts,

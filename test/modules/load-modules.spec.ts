@@ -84,6 +84,7 @@ describe('defineModule', () => {
         policies: { polite: { after: 'route', run } },
       }),
     ).toEqual({
+      code: new Map(),
       name: 'a',
       owner: 'team',
       file: '/team/module.ts',

@@ -17,9 +17,11 @@ const rows: readonly Row[] = [
   { id: '3', owner: 'a' },
 ];
 
-function atWork<K extends Key, P>(loader: Loader<K, P, unknown>, request = newRequest()): RequestLoader {
+function atWork<K extends Key, P>(loader: Loader<K, P, unknown>, request = newRequest()) {
   const place = { module: 'shop', name: 'things', upstream: 'things' };
-  return new RequestLoader(loader as unknown as Loader<Key, Params, unknown>, place, request, systemClock);
+  const erased = loader as unknown as Loader<Key, Params, unknown>;
+  const at = new RequestLoader(erased, place, request, (context) => context, systemClock);
+  return { load: (key: Key, params: Params) => at.load(key, params, undefined, undefined), clear: () => at.clear() };
 }
 
 describe('batch', () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnShop } from '../../examples/shop/services/spawn.ts';
@@ -38,7 +38,7 @@ async function metricsOfLimits(): Promise<string> {
   return metrics;
 }
 
-/** An answer that comes from the store the second time, and is not as its document says. */
+/** An answer that comes from the store the second time, is not as its document says, and was asked of another as well. */
 async function metricsOfAnswers(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'weir-metrics-'));
   const openapi = join(folder, 'orders.json');
@@ -51,9 +51,16 @@ async function metricsOfAnswers(): Promise<string> {
     response.end('{"total":"1"}');
   });
   const gateway = await startGateway({
-    upstreams: { orders: { endpoints: [orders.url], openapi } },
+    upstreams: { orders: { endpoints: [orders.url], openapi }, copies: { endpoints: [orders.url] } },
     routes: [
-      { name: 'orders', path: '/orders', upstream: 'orders', cache: {}, validate: { response: 'log', sample: 1 } },
+      {
+        name: 'orders',
+        path: '/orders',
+        upstream: 'orders',
+        cache: {},
+        validate: { response: 'log', sample: 1 },
+        mirror: 'copies',
+      },
     ],
   });
   try {
@@ -62,7 +69,7 @@ async function metricsOfAnswers(): Promise<string> {
     let metrics = '';
     await until(async () => {
       metrics = await metricsOf(gateway);
-      return metrics.includes('weir_contract_drift_total{');
+      return metrics.includes('weir_contract_drift_total{') && metrics.includes('weir_mirror_requests_total{');
     });
     return metrics;
   } finally {
@@ -95,6 +102,7 @@ async function metricsOfTheShop(): Promise<string> {
         { name: 'covered', path: '/covered', upstream: 'dead', fallback: { status: 200, body: {} } },
         { name: 'broken', path: '/broken', upstream: 'reviews', rewrite: '/reviews', timeout: '5s' },
       ] as unknown as object,
+      graphql: { documents: { path: './resolvers/examples' } },
     },
     { modules: 'resolvers' },
   );
@@ -108,6 +116,7 @@ async function metricsOfTheShop(): Promise<string> {
     await send(`${url}/v1/nothing`, { method: 'POST', body: 'x' });
     await query(gateway, '{ users(first: 1) { name } }');
     await query(gateway, 'mutation { __typename }');
+    await query(gateway, readFileSync('resolvers/examples/2-a-page-of-products.graphql', 'utf8'));
     await query(gateway, '{ not graphql');
     // An upstream's own failure, passed on; and as fields that are missing.
     await shop.reviews.setFault({ errorRate: 1, errorStatus: 503 });

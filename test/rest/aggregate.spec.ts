@@ -347,6 +347,7 @@ describe('Over the shop', () => {
     const file = readFileSync(resolve(import.meta.dirname, '../../examples/shop/gateway.yaml'), 'utf8');
     const one = await startGateway(
       patient(file)
+        .replace('./operations', resolve(import.meta.dirname, '../../examples/shop/operations'))
         .replace(/^modules:.*$/m, '')
         .replace(/^listen:.*$/m, '')
         .replace(/^admin:.*$/m, ''),

@@ -76,7 +76,7 @@ async function look(config: object, document = stock) {
 }
 
 async function describedBy(config: object, document = stock): Promise<Document> {
-  return JSON.parse((await look(config, document)).contract!.body.toString()) as Document;
+  return JSON.parse((await look(config, document)).contracts!.whole.body.toString()) as Document;
 }
 
 const pathsOf = ({ paths }: Document) =>
@@ -237,8 +237,8 @@ describe('/openapi.json', () => {
 
   test('of the shop is a document that a generator of clients takes', { timeout: 60_000 }, async () => {
     const config = resolve('examples/shop/gateway.yaml');
-    const { contract } = inspect(await openProject({ config, env: {} }));
-    const types = await openapiTypes(contract!.body.toString(), pathToFileURL(resolve('openapi.json')));
+    const { contracts } = inspect(await openProject({ config, env: {} }));
+    const types = await openapiTypes(contracts!.whole.body.toString(), pathToFileURL(resolve('openapi.json')));
     expect(types).toContain('"/v1/orders/{id}"');
   });
 
@@ -289,8 +289,8 @@ describe('A document that cannot be read', () => {
 
 describe('Drift between routes and documents', () => {
   const drift = async (route: object, document = stock) => {
-    const { routes, documents } = await look({ routes: [route] }, document);
-    return contractDrift(routes, documents);
+    const { routes } = await look({ routes: [route] }, document);
+    return contractDrift(routes);
   };
 
   test('is a route that leads to nothing the document has', async () => {

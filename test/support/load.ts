@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { Client } from 'undici';
 
 /** One request of a load, and what became of it. */
@@ -9,14 +10,25 @@ export interface Sent {
   readonly method: string;
   /** Undefined where no whole answer came. */
   readonly status: number | undefined;
+  /** Of the answer. */
+  readonly headers: IncomingHttpHeaders;
   readonly error: string | undefined;
+}
+
+export interface LoadRequest {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
 }
 
 export interface LoadOptions {
   readonly clients: number;
-  readonly path: string;
-  /** Each client sends them in turn. Default: GET. */
+  /** Of all requests, which each client sends by these methods in turn. Default: GET. */
+  readonly path?: string;
   readonly methods?: readonly ('GET' | 'POST')[];
+  /** What is sent instead of that, by the id that it is known by. */
+  readonly request?: (id: string) => LoadRequest;
   /** Between two requests of a client. Default: none. */
   readonly pauseMs?: number;
 }
@@ -43,6 +55,15 @@ export class Load {
     while (this.sent.length < enough) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
+  /** Waits until each client has been answered what it had asked, and something that it asked later. */
+  async turn(): Promise<void> {
+    const answered = this.#clients.map(() => 0);
+    for (let seen = this.sent.length; answered.some((count) => count < 2);) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      for (; seen < this.sent.length; seen++) answered[this.sent[seen]!.client]!++;
+    }
+  }
+
   /** Lets each client finish. @returns all that was sent */
   async stop(): Promise<readonly Sent[]> {
     this.#stopped = true;
@@ -51,20 +72,26 @@ export class Load {
     return this.sent;
   }
 
-  async #run(client: Client, index: number, { path, methods = ['GET'], pauseMs = 0 }: LoadOptions): Promise<void> {
+  async #run(client: Client, index: number, options: LoadOptions): Promise<void> {
+    const { pauseMs = 0 } = options;
     for (let turn = 0; !this.#stopped; turn++) {
-      const method = methods[turn % methods.length]!;
       const id = `client-${index}-${turn}`;
-      const headers = { 'x-request-id': id, 'content-type': 'text/plain' };
-      const body = method === 'POST' ? `order ${id}` : null;
+      const { method, path, headers, body } = options.request?.(id) ?? inTurn(options, turn, id);
+      const told = { client: index, id, method };
       try {
-        const answer = await client.request({ path, method, headers, body });
+        const answer = await client.request({ path, method, headers: { 'x-request-id': id, ...headers }, body });
         await answer.body.text();
-        this.sent.push({ client: index, id, method, status: answer.statusCode, error: undefined });
+        this.sent.push({ ...told, status: answer.statusCode, headers: answer.headers, error: undefined });
       } catch (error) {
-        this.sent.push({ client: index, id, method, status: undefined, error: String(error) });
+        this.sent.push({ ...told, status: undefined, headers: {}, error: String(error) });
       }
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
+}
+
+function inTurn({ path = '/', methods = ['GET'] }: LoadOptions, turn: number, id: string): LoadRequest {
+  const method = methods[turn % methods.length]!;
+  const headers = { 'content-type': 'text/plain' };
+  return { method, path, headers, body: method === 'POST' ? `order ${id}` : null };
 }

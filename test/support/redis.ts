@@ -1,5 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from './ports.ts';
 
@@ -31,7 +34,10 @@ interface SentinelFile {
  */
 export async function startRedis(args: readonly string[] = [], sentinel?: SentinelFile): Promise<TestRedis> {
   const port = await freePort();
-  let server = await launch(port, args, sentinel);
+  // A replica writes down what it is sent, whatever it is told to save; whoever starts in that folder next would load it.
+  const folder = mkdtempSync(join(tmpdir(), 'weir-redis-'));
+  const start = () => launch(port, ['--dir', folder, ...args], sentinel);
+  let server = await start();
   const client = new Redis({ host: '127.0.0.1', port, maxRetriesPerRequest: null });
   client.on('error', () => {});
   const kill = async () => {
@@ -48,20 +54,20 @@ export async function startRedis(args: readonly string[] = [], sentinel?: Sentin
     kill,
     async restart() {
       await kill();
-      server = await launch(port, args, sentinel);
+      rmSync(join(folder, 'dump.rdb'), { force: true });
+      server = await start();
     },
     async close() {
       client.disconnect();
       await kill();
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
 async function launch(port: number, args: readonly string[], sentinel?: SentinelFile): Promise<ChildProcess> {
   const at = ['--port', String(port), '--bind', '127.0.0.1'];
-  const fixed = sentinel
-    ? [sentinel.file, '--sentinel', ...at]
-    : [...at, '--save', '', '--appendonly', 'no', '--dir', '/tmp'];
+  const fixed = sentinel ? [sentinel.file, '--sentinel', ...at] : [...at, '--save', '', '--appendonly', 'no'];
   const server = spawn('redis-server', [...fixed, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const failed = once(server, 'error').then(([error]) => {
     throw new Error(`redis-server cannot be started; install it (Debian: apt-get install redis-server)`, {

@@ -82,9 +82,22 @@ export const graphql: Dashboard = {
         {
           title: 'Estimate less what was called',
           description:
-            'In upstream calls, by type. Below 0 loaders were called more often than they need be: an await before load(). Far above, sizes are said too large.',
+            'In upstream calls, by type, and by name where the document is listed. Below 0 loaders were called more often than they need be: an await before load(). Far above, sizes are said too large.',
           unit: 'short',
-          queries: quantiles('weir_cost_delta', ['graphql_operation_type']),
+          queries: quantiles('weir_cost_delta', ['graphql_operation_type', 'graphql_operation_name']),
+        },
+        {
+          title: 'Whole answers',
+          description:
+            'Operations a second whose finished answers may be stored: hit, miss, or bypass by the wish of the client.',
+          unit: 'ops',
+          stacked: true,
+          queries: [
+            {
+              expr: `sum by (weir_cache_outcome) (${rate('weir_cache_answers_total')})`,
+              legend: '{{weir_cache_outcome}}',
+            },
+          ],
         },
       ],
     },

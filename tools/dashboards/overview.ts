@@ -243,6 +243,12 @@ export const overview: Dashboard = {
           ],
         },
         {
+          title: 'Smaller than written',
+          description: 'How many times what is written a limit is, while services fail or an operator holds it.',
+          unit: 'percentunit',
+          queries: [{ expr: `min by (weir_limit) (${of('weir_limits_scale')} != 1)`, legend: '{{weir_limit}}' }],
+        },
+        {
           title: 'Redis',
           description: 'Time that a decision takes there.',
           unit: 's',

@@ -269,6 +269,19 @@ export const upstreams: Dashboard = {
             },
           ],
         },
+        {
+          title: 'Copies',
+          description:
+            'Copies of requests a second, of routes with mirror, by the upstream that gets them and what came of them.',
+          unit: 'reqps',
+          stacked: true,
+          queries: [
+            {
+              expr: `sum by (weir_upstream, weir_mirror_outcome) (${rate('weir_mirror_requests_total', chosen)})`,
+              legend: '{{weir_upstream}} {{weir_mirror_outcome}}',
+            },
+          ],
+        },
       ],
     },
   ],

@@ -22,7 +22,7 @@ upstreams:
   orders: { endpoints: [http://127.0.0.1:1] }
   catalog: { endpoints: [http://127.0.0.1:1] }
   reviews: { endpoints: [http://127.0.0.1:1] }
-routes: [{ path: /x, upstream: users, fallback: { status: 200 } }]
+routes: [{ path: /x, upstream: users, fallback: { status: 200 }, mirror: orders }]
 redis: { url: redis://127.0.0.1:1 }
 telemetry: { log: silent }
 `;

@@ -3,6 +3,8 @@ export const labels = {
   cpu_mode: '`user` or `system`.',
   error_type:
     'Why it failed: an error code ([errors.md](errors.md)), or the status of an upstream that was passed on. Missing where it did not.',
+  graphql_operation_name:
+    "Of documents that the operator has listed. Missing of others, whose names are the clients' to choose.",
   graphql_operation_type:
     '`query`, `mutation`, `subscription`; `unknown` where the document was refused before it was known.',
   http_request_method: 'The method; `_OTHER` for those that RFC 9110 and RFC 5789 do not know.',
@@ -17,7 +19,7 @@ export const labels = {
   v8js_heap_space_name: "V8's name of the space, such as `old_space`.",
   weir_breaker_state: '`closed`, `half-open` or `open`.',
   weir_cache_outcome:
-    '`hit`; `stale`, given out although no longer fresh; `revalidated` by a 304; `collapsed`, the answer to another call under way; `miss`; `bypass`, neither looked up nor stored.',
+    '`hit`; `stale`, given out although no longer fresh; `revalidated` by a 304; `collapsed`, the answer to another call under way; `miss`; `bypass`, neither looked up nor stored. Of a look into Redis also `broken`, which cannot be read, `failed`, and `skipped`, since Redis does not answer just now; of what was to be stored there `stored`, `late` (made invalid meanwhile), `full`, `failed`, `skipped`.',
   weir_config_hash: 'The same for configurations that say the same.',
   weir_connection_state: '`used` or `waiting`.',
   weir_connections_refused_reason: '`total` (`listen.maxConnections`) or `per_ip` (`listen.maxConnectionsPerIp`).',
@@ -28,6 +30,8 @@ export const labels = {
     'How a GraphQL document was found: `trusted`, `automatic` (registered by a client), `text`; `refused` where it was not run.',
   weir_field: 'The GraphQL field, as `Type.field`.',
   weir_message: '`request` or `response`.',
+  weir_mirror_outcome:
+    'What came of a copy: a status, an error code ([errors.md](errors.md)), `no_room` or `body_too_large` where it was not sent.',
   weir_limit: "The limit's name.",
   weir_limit_outcome:
     '`admitted`, `refused`; of those admitted `warned`, `delayed`; `shadow`: only a limit that reports would have refused.',
@@ -63,6 +67,7 @@ export const labelsOf: Readonly<Record<string, readonly Label[]>> = {
   'v8js.memory.heap.space.size': ['v8js_heap_space_name', 'weir_worker'],
   'v8js.memory.heap.used': ['v8js_heap_space_name', 'weir_worker'],
   'weir.build.info': ['service_version', 'process_runtime_version'],
+  'weir.cache.answers': ['weir_cache_outcome'],
   'weir.cache.entries': [],
   'weir.cache.evictions': [],
   'weir.cache.reads': ['weir_upstream', 'http_route', 'weir_cache_outcome'],
@@ -75,14 +80,16 @@ export const labelsOf: Readonly<Record<string, readonly Label[]>> = {
   'weir.contract.drift': ['http_route', 'weir_message', 'weir_contract_place'],
   'weir.event_loop.lag': [],
   'weir.fallbacks': ['weir_upstream', 'http_route', 'weir_field'],
-  'weir.cost.delta': ['graphql_operation_type'],
+  'weir.cost.delta': ['graphql_operation_type', 'graphql_operation_name'],
   'weir.graphql.documents': ['weir_document_source'],
   'weir.graphql.operation.duration': ['graphql_operation_type', 'weir_outcome'],
   'weir.graphql.subscriptions.open': [],
   'weir.limits.decisions': ['weir_limit', 'weir_limit_outcome'],
+  'weir.limits.scale': ['weir_limit', 'weir_worker'],
   'weir.limits.store.duration': [],
   'weir.limits.store.failures': [],
   'weir.limits.store.shared': ['weir_worker'],
+  'weir.mirror.requests': ['http_route', 'weir_upstream', 'weir_mirror_outcome'],
   'weir.server.connections': [],
   'weir.shed': ['weir_criticality', 'weir_shed_reason'],
   'weir.shed.share': ['weir_criticality'],

@@ -2,6 +2,7 @@ import { firstValue, type Headers } from '#core/headers.ts';
 import { cacheControl, type Directives } from './directives.ts';
 import { httpDate } from './http-date.ts';
 import type { Entry } from './entry.ts';
+import type { Storing } from './storing.ts';
 
 /** What a request says of how it may be answered from a store; for most requests, nothing. */
 export interface Ask {
@@ -39,8 +40,15 @@ export function askOf(headers: Headers): Ask | undefined {
   };
 }
 
+/** What is stored, as far as its age goes. */
+interface Aged {
+  readonly terms: Pick<Storing, 'noCache' | 'lifetimeMs' | 'strict'>;
+  ageMs(nowMs: number): number;
+  fresh(nowMs: number): boolean;
+}
+
 /** Whether the entry is what the client asks for, by its age (RFC 9111 §5.2.1); fresh or, where the client takes that, stale. */
-export function satisfies(entry: Entry, ask: Ask | undefined, nowMs: number): boolean {
+export function satisfies(entry: Aged, ask: Ask | undefined, nowMs: number): boolean {
   if (!ask) return entry.fresh(nowMs);
   const { control } = ask;
   if (control.has('no-cache') || entry.terms.noCache) return false;

@@ -1,3 +1,4 @@
+import type { RequestContext } from '#core/context.ts';
 import type { UpstreamCall } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Partition } from './memory-store.ts';
@@ -7,19 +8,30 @@ import type { CacheRules } from './settings.ts';
  * Everybody who asks under the same host and scheme: upstreams are told them, so an answer may depend on them. Whoever makes
  * up a host finds nothing and spoils nothing. So does whoever is meant for endpoints with other labels, such as a canary's.
  */
-export function everybody({ context: { host, forwarded }, labels }: UpstreamCall): Partition {
-  const asked = forwarded.proto === 'https' ? host : `http ${host}`;
+export function everybody({ context, labels }: UpstreamCall): Partition {
+  const asked = askedAt(context);
   return labels === undefined ? asked : `${asked} ${JSON.stringify(labels)}`;
 }
 
+/** The host and scheme that the client asked. */
+export function askedAt({ host, forwarded }: RequestContext): string {
+  return forwarded.proto === 'https' ? host : `http ${host}`;
+}
+
 /** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */
-export function shownIdentity({ settings }: Upstream, { identityKey, headers }: UpstreamCall): string {
+function shownIdentity({ settings }: Upstream, { identityKey, headers }: UpstreamCall): string {
   let shown = identityKey;
   // A line break cannot stand in a header value, so no two of these make one.
   if (headers.cookie !== undefined) shown += `\n\ncookie ${String(headers.cookie)}`;
   if (headers.authorization !== undefined && typeof settings.identity === 'string' && settings.identity !== 'token')
     shown += `\n\nauthorization ${String(headers.authorization)}`;
   return shown;
+}
+
+/** The upstream is shown who asks, and that somebody is nobody is shown by showing nothing. */
+export function isIdentified(upstream: Upstream, call: UpstreamCall): boolean {
+  const { identity, cookies } = upstream.settings;
+  return identity === 'headers' || identity === 'token' || cookies.length > 0 || shownIdentity(upstream, call) !== '';
 }
 
 /** Those who may be given an answer that is not for everybody. */

@@ -1,4 +1,6 @@
 import type { Headers } from '#core/headers.ts';
+import type { Kept } from './kept.ts';
+import { forOneOnly } from './private.ts';
 import type { Storing } from './storing.ts';
 import { selecting } from './vary.ts';
 
@@ -9,7 +11,7 @@ const overheadBytes = 1024;
 const contentless: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /** One stored answer. */
-export class Entry {
+export class Entry implements Kept {
   /** Where it lies in the store, for who takes it out. */
   readonly target: string;
   readonly partition: string;
@@ -19,6 +21,8 @@ export class Entry {
   /** Names of the request fields that select it, and their values in the request that it answered (RFC 9111 §4.1). */
   readonly vary: readonly string[];
   readonly selected: string;
+  /** It was made for one who has shown who he is, and goes to nobody else, so other caches are told. */
+  readonly personal: boolean;
   headers: Headers;
   terms: Storing;
   bytes = 0;
@@ -27,15 +31,20 @@ export class Entry {
   retryAtMs = 0;
   /** It lies in the store no more. */
   gone = false;
-  older: Entry | undefined;
-  newer: Entry | undefined;
+  older: Kept | undefined;
+  newer: Kept | undefined;
   #second = -1;
   #asHit: Headers | undefined;
 
   constructor(
     target: string,
     partition: string,
-    answer: { readonly status: number; readonly body: Buffer; readonly tags: readonly string[] },
+    answer: {
+      readonly status: number;
+      readonly body: Buffer;
+      readonly tags: readonly string[];
+      readonly personal?: boolean;
+    },
     terms: Storing,
     request: Headers,
   ) {
@@ -45,6 +54,7 @@ export class Entry {
     this.body = answer.body;
     this.tags = answer.tags;
     this.vary = terms.vary;
+    this.personal = answer.personal === true && !terms.shared;
     this.selected = selecting(terms.vary, request);
     this.terms = terms;
     this.headers = terms.headers;
@@ -83,6 +93,11 @@ export class Entry {
     return !this.terms.noCache && this.ageMs(nowMs) < this.terms.lifetimeMs;
   }
 
+  /** Once validated it can be given out without asking for a while. */
+  get renewable(): boolean {
+    return !this.terms.noCache && this.terms.lifetimeMs > 0;
+  }
+
   /** Whether it may stand in for a failed call (RFC 5861 §4). */
   standsIn(nowMs: number): boolean {
     const { lifetimeMs, staleIfErrorMs } = this.terms;
@@ -109,7 +124,7 @@ export class Entry {
   stamped(nowMs: number, status: string): Headers {
     const above = this.headers['cache-status'];
     return {
-      ...this.headers,
+      ...(this.personal ? forOneOnly(this.headers) : this.headers),
       age: String(Math.floor(this.ageMs(nowMs) / 1000)),
       'cache-status': above === undefined ? `weir; ${status}` : `${String(above)}, weir; ${status}`,
     };

@@ -1,4 +1,4 @@
-import { WeirError } from '#core/errors.ts';
+import { WeirError, type ErrorCode } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
@@ -6,9 +6,12 @@ import { isUnchanged, type Ask } from './ask.ts';
 import { deliver, unchanged } from './deliver.ts';
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
+import { isPersonal, towardsClient } from './private.ts';
 import type { Outcome, Outcomes } from './outcomes.ts';
+import { tellReading, tellStale, tellUnstorable } from './reading.ts';
+import type { Lease, SecondLevel } from './second-level/second-level.ts';
 import type { CacheRules } from './settings.ts';
-import { storing, type Storing } from './storing.ts';
+import { storing, type Answered, type Storing } from './storing.ts';
 import { tagsOf } from './tags.ts';
 
 /** Where the reads of one upstream meet its store. */
@@ -19,6 +22,10 @@ export interface Desk {
   readonly outcomes: Outcomes;
   /** Statuses that a stored answer may stand in for. */
   readonly failing: ReadonlySet<number>;
+  /** What instances share, where they do. */
+  readonly second: SecondLevel | undefined;
+  /** Told of each answer whether it could be stored. */
+  note(target: string, storable: boolean): void;
 }
 
 export interface Errand {
@@ -29,6 +36,8 @@ export interface Errand {
   /** What the store has, and what cannot be given out as it is. */
   readonly entry: Entry | undefined;
   readonly audience: { readonly everybody: Partition; readonly own: Partition; readonly identified: boolean };
+  /** The right to store the answer where instances share it. */
+  readonly lease: Lease | undefined;
 }
 
 /** More of a body that nobody reads is not waited for. */
@@ -77,6 +86,7 @@ export class Fetch implements ResponseSink, CallHandle {
   #terms: Storing | undefined;
   #chunks: Buffer[] = [];
   #bytes = 0;
+  #lease: Lease | undefined;
 
   constructor(desk: Desk, call: UpstreamCall, errand: Errand, sink: ResponseSink) {
     this.#desk = desk;
@@ -84,6 +94,7 @@ export class Fetch implements ResponseSink, CallHandle {
     this.#errand = errand;
     this.#sink = sink;
     this.#moment = desk.shelf.moment;
+    this.#lease = errand.lease;
     call.writes = desk.shelf.lastWrite(call.path);
   }
 
@@ -132,7 +143,7 @@ export class Fetch implements ResponseSink, CallHandle {
       return;
     }
     if (this.#desk.failing.has(status) && this.#standsIn(nowMs)) {
-      this.#serve('stale', `fwd=${why}; fwd-status=${status}; detail="stale-if-error"`, nowMs);
+      this.#standIn(`fwd=${why}; fwd-status=${status}; detail="stale-if-error"`, 'UPSTREAM_ERROR', nowMs);
       return;
     }
     this.#status = status;
@@ -142,12 +153,13 @@ export class Fetch implements ResponseSink, CallHandle {
     const stored = this.#terms ? '; stored' : '';
     const collapsed = this.#call.collapsed ? '; collapsed' : '';
     noteStatus(this.#call, `fwd=${why}; fwd-status=${status}${stored}${collapsed}`, headers['cache-status']);
+    const told = towardsClient(headers, this.#call, this.#errand.audience.identified, this.#errand.rules);
     // The client's own validators did not go out.
     if (this.#validating && status === 200 && ask && isUnchanged({ headers }, ask, nowMs)) {
       this.#mute = true;
-      this.#sink.onHead(304, unchanged(headers));
+      this.#sink.onHead(304, unchanged(told));
     } else {
-      this.#sink.onHead(status, headers);
+      this.#sink.onHead(status, told);
     }
     // Fetched for the store alone.
     if (this.#call.own && !this.#terms) this.#handle.abort(useless);
@@ -157,26 +169,60 @@ export class Fetch implements ResponseSink, CallHandle {
     const { entry, rules, audience } = this.#errand;
     const { shelf } = this.#desk;
     const { identified } = audience;
-    const terms = storing({ status, headers, askedMs: this.#askedMs, nowMs, identified }, rules);
+    const answered = { status, headers, askedMs: this.#askedMs, nowMs, identified };
+    const terms = storing(answered, rules);
     if (this.#call.method === 'HEAD') {
       if (entry) this.#compare(entry, status, headers, terms);
       return;
     }
+    this.#tell(status, isFramed(status, headers) ? terms : undefined, answered);
     if (terms && Number(headers['content-length'] ?? 0) <= shelf.maxEntryBytes && isFramed(status, headers)) {
       this.#terms = terms;
     } else if (entry && status < 500) {
       // The upstream has something else now, which is not to be stored.
-      shelf.remove(entry);
+      this.#remove(entry);
     }
+    if (status < 500) this.#desk.note(this.#call.path, this.#terms !== undefined);
+  }
+
+  #remove(entry: Entry): void {
+    const { shelf, second, upstream } = this.#desk;
+    shelf.remove(entry);
+    second?.remove(upstream.name, entry);
+  }
+
+  /** Hands an answer to those that share what is stored; without one, leaves it to another to fetch one. */
+  #share(entry?: Entry): void {
+    const lease = this.#lease;
+    if (!lease) return;
+    this.#lease = undefined;
+    const { second, upstream } = this.#desk;
+    // Whose call it was does the same.
+    if (entry && !entry.gone && !this.#call.collapsed) void second!.put(lease, upstream.name, entry);
+    else second!.release(lease);
+  }
+
+  /** Tells of the answer whoever makes something else of it. */
+  #tell(status: number, terms: Storing | undefined, answered?: Answered): void {
+    const call = this.#call;
+    if (!call.context.provenance && !call.purpose) return;
+    const { rules } = this.#errand;
+    // Nobody says how long it is fresh, but nobody forbids to store it either.
+    const silent =
+      !terms && answered && call.purpose?.caching?.inherits === true && storing(answered, { ...rules, ttl: 1 });
+    if (!terms && !silent) return tellUnstorable(call);
+    const { upstream, shelf } = this.#desk;
+    const tags = terms ? tagsOf(terms.headers, rules.tags) : [];
+    const mark = shelf.mark(call.path, tags, this.#moment);
+    tellReading({ upstream, call, rules, status, terms, tags, mark, hit: false });
   }
 
   /** RFC 9111 §4.3.5: what a HEAD says of what is stored. */
   #compare(entry: Entry, status: number, headers: Headers, terms: Storing | undefined): void {
-    const { shelf } = this.#desk;
     if (status >= 500) return;
     const same = (name: string): boolean => headers[name] === undefined || headers[name] === entry.headers[name];
     const agrees = status === entry.status && same('etag') && same('last-modified') && same('content-length');
-    if (!agrees || !terms) shelf.remove(entry);
+    if (!agrees || !terms) this.#remove(entry);
     else this.#update(entry, { ...entry.headers, ...terms.headers }, terms);
   }
 
@@ -190,7 +236,7 @@ export class Fetch implements ResponseSink, CallHandle {
     const { rules, why, audience } = this.#errand;
     if (headers.etag !== undefined && entry.headers.etag !== undefined && !sameTag(headers.etag, entry.headers.etag)) {
       // Nothing is known of what the upstream has now, so it is asked as if nothing were stored.
-      shelf.remove(entry);
+      this.#remove(entry);
       this.#again = true;
       return;
     }
@@ -204,10 +250,12 @@ export class Fetch implements ResponseSink, CallHandle {
       terms && !written && terms.shared === entry.terms.shared && terms.vary.join() === entry.terms.vary.join();
     if (stays) {
       this.#update(entry, terms.headers, terms);
+      if (entry.renewable) this.#share(entry);
     } else {
-      shelf.remove(entry);
+      this.#remove(entry);
       if (terms) this.#update(entry, terms.headers, terms);
     }
+    this.#tell(status, terms);
     this.#serve('revalidated', `fwd=${why}; fwd-status=304${stays ? '; stored' : ''}`, nowMs);
   }
 
@@ -220,8 +268,14 @@ export class Fetch implements ResponseSink, CallHandle {
     return seconds !== undefined && entry.ageMs(nowMs) < entry.terms.lifetimeMs + seconds * 1000;
   }
 
+  #standIn(status: string, code: ErrorCode, nowMs: number): void {
+    tellStale(this.#call, { upstream: this.#desk.upstream.name, code, ageMs: this.#errand.entry!.ageMs(nowMs) });
+    this.#serve('stale', status, nowMs);
+  }
+
   #serve(outcome: Outcome, status: string, nowMs: number): void {
     this.#served = true;
+    this.#share();
     const entry = this.#errand.entry!;
     this.#desk.shelf.touch(entry);
     const headers = entry.stamped(nowMs, status);
@@ -259,24 +313,28 @@ export class Fetch implements ResponseSink, CallHandle {
       return;
     }
     if (this.#terms) this.#store(this.#terms);
+    this.#share();
     this.#sink.onEnd(this.#mute ? undefined : trailers);
   }
 
   #store(terms: Storing): void {
     const { shelf } = this.#desk;
     const { path, headers } = this.#call;
-    // Somebody has written there meanwhile: this may be what was before.
-    if (shelf.lastWrite(path) > this.#moment) return;
+    const { audience, entry: former, rules } = this.#errand;
+    const tags = tagsOf(terms.headers, rules.tags);
+    // Somebody has written there meanwhile, or purged what it is one of: this may be what was before.
+    if (!shelf.mark(path, tags, this.#moment).holds()) return;
     // Chunks are windows on what came over the wire, and would keep all of that.
     const body = Buffer.allocUnsafeSlow(this.#bytes);
     let at = 0;
     for (const chunk of this.#chunks) at += chunk.copy(body, at);
     this.#chunks = [];
-    const { audience, entry: former, rules } = this.#errand;
-    const answer = { status: this.#status, body, tags: tagsOf(terms.headers, rules.tags) };
     const partition = terms.shared ? audience.everybody : audience.own;
-    if (former && !former.gone && former.partition !== partition) shelf.remove(former);
-    shelf.put(new Entry(path, partition, answer, terms, headers));
+    if (former && !former.gone && former.partition !== partition) this.#remove(former);
+    const personal = isPersonal(this.#call, audience.identified);
+    const entry = new Entry(path, partition, { status: this.#status, body, tags, personal }, terms, headers);
+    shelf.put(entry);
+    this.#share(entry);
   }
 
   onError(error: WeirError): void {
@@ -284,11 +342,12 @@ export class Fetch implements ResponseSink, CallHandle {
     if (error.fault === 'upstream' && this.#patient(error)) {
       const nowMs = this.#now();
       if (this.#standsIn(nowMs)) {
-        this.#serve('stale', `fwd=${this.#errand.why}; detail="stale-if-error"`, nowMs);
+        this.#standIn(`fwd=${this.#errand.why}; detail="stale-if-error"`, error.code, nowMs);
         return;
       }
     }
     if (!this.#begun) this.#desk.outcomes.count(this.#call, 'miss');
+    this.#share();
     this.#sink.onError(error);
   }
 

@@ -22,23 +22,37 @@ const pauseMs = 250;
 export class Announcer {
   readonly #tell: (news: readonly Invalidation[]) => Promise<unknown>;
   readonly #gone: () => boolean;
+  readonly #behind: (behind: boolean) => void;
   #waiting: Invalidation[] = [];
-  #telling = false;
+  #telling: Promise<void> | undefined;
 
-  /** @param gone nobody is there any more to be told */
-  constructor(tell: (news: readonly Invalidation[]) => Promise<unknown>, gone: () => boolean = () => false) {
+  /**
+   * @param gone nobody is there any more to be told
+   * @param behind called when there is something that has not been told yet, and when all has been
+   */
+  constructor(
+    tell: (news: readonly Invalidation[]) => Promise<unknown>,
+    gone: () => boolean = () => false,
+    behind: (behind: boolean) => void = () => {},
+  ) {
     this.#tell = tell;
     this.#gone = gone;
+    this.#behind = behind;
   }
 
   announce(news: readonly Invalidation[]): void {
     if (this.#waiting.length + news.length > maxWaiting) this.#waiting = [{ all: true }];
     else this.#waiting.push(...news);
-    if (!this.#telling) void this.#run();
+    this.#telling ??= this.#run();
+  }
+
+  /** Resolves when all has been told. */
+  async told(): Promise<void> {
+    await this.#telling;
   }
 
   async #run(): Promise<void> {
-    this.#telling = true;
+    this.#behind(true);
     while (this.#waiting.length > 0 && !this.#gone()) {
       const news = this.#waiting;
       this.#waiting = [];
@@ -50,6 +64,7 @@ export class Announcer {
         await new Promise((resolve) => setTimeout(resolve, pauseMs).unref());
       }
     }
-    this.#telling = false;
+    this.#telling = undefined;
+    this.#behind(false);
   }
 }

@@ -2,6 +2,7 @@ import type { Headers } from '#core/headers.ts';
 import { hashOf } from '#upstreams/balancing/hash.ts';
 import type { Entry } from './entry.ts';
 import type { Invalidation } from './invalidation.ts';
+import type { Home, Kept } from './kept.ts';
 import type { CacheSettings } from './settings.ts';
 
 /** Answers of one URI for one audience that differ by `Vary`; of more, the oldest go. */
@@ -26,6 +27,23 @@ class Resource {
     const entries = this.partitions.get(partition);
     if (entries) for (const entry of entries) if (entry.answers(request)) return entry;
     return undefined;
+  }
+}
+
+/** What was read on a shelf at a moment; it holds until a write to it, or to one of its tags, is known. */
+export class Mark {
+  readonly #shelf: Shelf;
+  readonly #places: readonly number[];
+  readonly moment: number;
+
+  constructor(shelf: Shelf, places: readonly number[], moment: number) {
+    this.#shelf = shelf;
+    this.#places = places;
+    this.moment = moment;
+  }
+
+  holds(): boolean {
+    return !this.#shelf.writtenSince(this.moment, this.#places);
   }
 }
 
@@ -132,6 +150,20 @@ export class Shelf {
     return Math.max(this.#horizon, this.#writes[placeOf(pathOf(target))]!);
   }
 
+  /** What is read here as of a moment, for who keeps something made of it. */
+  mark(target: string, tags: readonly string[], moment = this.#clock): Mark {
+    const places = [placeOf(pathOf(target))];
+    for (const tag of tags) places.push(placeOf(placeName(tag)));
+    return new Mark(this, places, moment);
+  }
+
+  /** Whether one of these places was written after a moment, or everything was. */
+  writtenSince(moment: number, places: readonly number[]): boolean {
+    if (this.#horizon > moment) return true;
+    for (const place of places) if (this.#writes[place]! > moment) return true;
+    return false;
+  }
+
   /** The path has been written: whatever was read there before, with whatever query and by whomever, is no longer so. */
   invalidatePath(path: string): number {
     this.#note(path);
@@ -159,6 +191,7 @@ export class Shelf {
 
   /** In time of the entries that have the tag. */
   invalidateTag(tag: string): number {
+    this.#note(placeName(tag));
     const tagged = this.#byTag.get(tag);
     if (!tagged) return 0;
     const entries = [...tagged];
@@ -182,6 +215,11 @@ export class Shelf {
   }
 }
 
+/** A tag among paths, all of which begin with a slash. */
+function placeName(tag: string): string {
+  return `tag ${tag}`;
+}
+
 function placeOf(path: string): number {
   return hashOf(path) & (writePlaces - 1);
 }
@@ -197,11 +235,11 @@ export function pathOf(target: string): string {
  */
 export class MemoryStore {
   readonly #shelves = new Map<string, Shelf>();
-  readonly #homes = new WeakMap<Entry, Shelf>();
+  readonly #homes = new WeakMap<Kept, Home>();
   readonly #listeners = new Set<(news: Invalidation) => void>();
   #settings: CacheSettings;
-  #newest: Entry | undefined;
-  #oldest: Entry | undefined;
+  #newest: Kept | undefined;
+  #oldest: Kept | undefined;
   #bytes = 0;
   #entries = 0;
   #evictions = 0;
@@ -225,6 +263,11 @@ export class MemoryStore {
 
   get maxEntryBytes(): number {
     return Math.min(this.#settings.maxEntryBytes, this.#settings.memory);
+  }
+
+  /** Upstreams that something may be stored of. */
+  get upstreams(): Iterable<string> {
+    return this.#shelves.keys();
   }
 
   configure(settings: CacheSettings): void {
@@ -264,7 +307,7 @@ export class MemoryStore {
     return count;
   }
 
-  add(entry: Entry, home: Shelf): void {
+  add(entry: Kept, home: Home): void {
     this.#homes.set(entry, home);
     this.#link(entry);
     this.#bytes += entry.bytes;
@@ -272,7 +315,7 @@ export class MemoryStore {
     this.#makeRoom();
   }
 
-  drop(entry: Entry): void {
+  drop(entry: Kept): void {
     this.#unlink(entry);
     this.#bytes -= entry.bytes;
     this.#entries--;
@@ -283,7 +326,7 @@ export class MemoryStore {
     this.#makeRoom();
   }
 
-  touch(entry: Entry): void {
+  touch(entry: Kept): void {
     if (entry === this.#newest || entry.gone) return;
     this.#unlink(entry);
     this.#link(entry);
@@ -296,7 +339,7 @@ export class MemoryStore {
     }
   }
 
-  #link(entry: Entry): void {
+  #link(entry: Kept): void {
     entry.older = this.#newest;
     entry.newer = undefined;
     if (this.#newest) this.#newest.newer = entry;
@@ -304,7 +347,7 @@ export class MemoryStore {
     this.#newest = entry;
   }
 
-  #unlink({ older, newer }: Entry): void {
+  #unlink({ older, newer }: Kept): void {
     if (older) older.newer = newer;
     else this.#oldest = newer;
     if (newer) newer.older = older;

@@ -2,6 +2,7 @@ import type { Attributes, Counter, Meter } from '#core/meter.ts';
 import type { UpstreamCall } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { MemoryStore } from './memory-store.ts';
+import type { RecentReads } from './recent-reads.ts';
 
 /**
  * What became of a read: `hit`; `stale`, given out although it was no longer fresh; `revalidated`, a 304; `collapsed`, the answer
@@ -14,12 +15,14 @@ type Bound = Partial<Record<Outcome, Counter>> & { bytes?: Counter };
 /** Counts reads by route and outcome; both are bounded by the configuration. */
 export class Outcomes {
   readonly #upstream: string;
+  readonly #recent: RecentReads;
   readonly #reads: ReturnType<Meter['counter']>;
   readonly #bytes: ReturnType<Meter['counter']>;
   readonly #byRoute = new Map<string | undefined, Bound>();
 
-  constructor({ name, surroundings: { meter } }: Upstream) {
+  constructor({ name, reads, surroundings: { meter } }: Upstream) {
     this.#upstream = name;
+    this.#recent = reads;
     this.#reads = meter.counter('weir.cache.reads', {
       unit: '{read}',
       description: 'Reads that could have been answered from the store, by what became of them.',
@@ -34,6 +37,7 @@ export class Outcomes {
   count(call: UpstreamCall, outcome: Outcome, bytes = 0): void {
     // The gateway's own are nobody's reads.
     if (call.own) return;
+    if (call.context.operation) this.#recent.count(outcome === 'hit' || outcome === 'stale');
     const route = call.context.routeName;
     let bound = this.#byRoute.get(route);
     if (!bound) this.#byRoute.set(route, (bound = {}));

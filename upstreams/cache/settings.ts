@@ -9,10 +9,16 @@ export const cacheSchema = z.strictObject({
   maxEntryBytes: size()
     .prefault('1MiB')
     .describe('The largest body that is stored; a larger one is passed on as it comes.'),
+  answers: z
+    .boolean()
+    .default(true)
+    .describe('Whether finished answers to GraphQL operations are stored too, not only what upstreams answered.'),
   redis: z
-    .literal(false, { error: 'the second level in Redis is part of the contract but not built yet; write false' })
+    .boolean()
     .default(false)
-    .describe('Whether instances share what they store; not built yet.'),
+    .describe(
+      'Whether instances share what they store: what is not in memory is looked up in Redis. Needs `redis.url`; a change needs a restart.',
+    ),
 });
 
 /** How old an answer may become where nobody has said so, at most. */
@@ -76,4 +82,12 @@ export function rulesOf(upstream: CacheRulesSettings | undefined, route?: CacheR
   if (upstream === false) return route ?? false;
   if (!upstream || !route) return route ?? upstream ?? unsaid;
   return { ...upstream, ...route };
+}
+
+/**
+ * What holds for the calls of a field: what SDL says of it, for the rest what its upstream's settings say. Of what an operator
+ * does not let be stored, nothing is.
+ */
+export function rulesOfField(usual: CacheRules | false, said: CacheRules | undefined): CacheRules | false {
+  return said === undefined || usual === false ? usual : { ...usual, ...said };
 }

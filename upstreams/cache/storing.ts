@@ -102,7 +102,7 @@ export function storing(answered: Answered, rules: CacheRules): Storing | undefi
   )
     return undefined;
   return {
-    shared: rules.scope === 'shared' || (rules.scope === undefined && (!answered.identified || allowsSharing(control))),
+    shared: mayBeShared(control, answered.identified, rules),
     bornMs: nowMs - initialAgeMs(answered),
     lifetimeMs,
     ...windows,
@@ -128,6 +128,12 @@ function mayStore(status: number, control: Directives): boolean {
 /** RFC 9111 §7.3: a cookie does not keep an answer out of a cache, but it often is for one client only. */
 function saysShared(control: Directives): boolean {
   return control.has('public') || control.has('s-maxage');
+}
+
+/** Whether an answer may be given to others than those whose identity the upstream was shown. */
+export function mayBeShared(control: Directives, identified: boolean, rules: CacheRules | false): boolean {
+  const scope = rules === false ? undefined : rules.scope;
+  return scope === 'shared' || (scope === undefined && (!identified || allowsSharing(control)));
 }
 
 /** RFC 9111 §3.5. */
@@ -166,7 +172,9 @@ function lifetime(
   // The configuration speaks where the upstream is silent, and no-cache is a word too.
   if (control.has('no-cache')) return 0;
   if (rules.ttl !== undefined && storableByRule.has(status)) return rules.ttl;
-  return control.has('public') && byDefault ? 0 : undefined;
+  if (control.has('public') && byDefault) return 0;
+  // Never fresh, and kept as the last good answer.
+  return rules.staleIfError !== undefined && storableByRule.has(status) ? 0 : undefined;
 }
 
 /**

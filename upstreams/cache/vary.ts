@@ -29,7 +29,8 @@ const unordered: ReadonlySet<string> = new Set(['accept-language', 'accept-encod
 /** The values of a request for these fields, in a form in which equal ones are equal (RFC 9111 §4.1). */
 export function selecting(names: readonly string[], request: Headers): string {
   let key = '';
-  for (const name of names) key += `${normalized(name, request[name])}\n`;
+  // A name may be that of something which all objects have.
+  for (const name of names) key += `${normalized(name, Object.hasOwn(request, name) ? request[name] : undefined)}\n`;
   return key;
 }
 

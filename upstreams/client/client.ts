@@ -1,9 +1,12 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Headers } from '#core/headers.ts';
+import type { CacheRules } from '#upstreams/cache/settings.ts';
 import { newCall } from '#upstreams/call.ts';
 import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
 import type { UpstreamDefinition } from '#upstreams/define.ts';
 import { OpenapiDocument, type Method } from '#upstreams/openapi.ts';
+import { ItemAt, itemPath, type Item, type Untyped } from '#upstreams/loaders/item.ts';
+import { currentPurpose } from '#upstreams/purpose.ts';
 import type { Transform } from '#upstreams/transforms/transform.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { Answer } from './answer.ts';
@@ -33,12 +36,18 @@ export interface UpstreamClient<Paths = unknown> {
   readonly put: Write<Paths, 'put'>;
   readonly patch: Write<Paths, 'patch'>;
   readonly delete: Write<Paths, 'delete'>;
+  /** Where one object of a kind is read, by its key in the place of the path's one parameter: for a `batch()` loader. */
+  readonly item: <Path extends PathsWith<Paths, 'get'> & `${string}{${string}}${string}`>(
+    path: Path,
+  ) => Item<ItemResult<ResultOf<OperationOf<Paths, Path, 'get'>>>>;
   /** A stream of server-sent events, opened when first read and closed when reading ends. */
   readonly events: <Path extends EventPaths<Paths>>(
     path: Path,
     ...options: ReadArguments<OperationOf<Paths, Path, 'get'>>
   ) => AsyncIterableIterator<UpstreamEvent, undefined, undefined>;
 }
+
+type ItemResult<Result> = unknown extends Result ? Untyped : NonNullable<Result>;
 
 type Read<Paths, Missing = never> = <Path extends PathsWith<Paths, 'get'>>(
   path: Path,
@@ -86,10 +95,12 @@ class Api {
 class Client {
   readonly #api: Api;
   readonly #context: RequestContext;
+  readonly #cache: CacheRules | false | undefined;
 
-  constructor(api: Api, context: RequestContext) {
+  constructor(api: Api, context: RequestContext, cache: CacheRules | false | undefined) {
     this.#api = api;
     this.#context = context;
+    this.#cache = cache;
   }
 
   get(path: string, options?: AnyOptions): Promise<unknown> {
@@ -123,10 +134,17 @@ class Client {
     return new EventFeed(upstream, newCall(this.#context, 'GET', target, headers, { transform }), options.signal);
   }
 
+  item(path: string): Item<Untyped> {
+    return new ItemAt(this.#api.upstream, this.#api.target('get', itemPath(path)), this.#cache);
+  }
+
   #json(method: Method, path: string, options: AnyOptions = {}, missing?: null): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const target = this.#api.target(method, path).fill(options.params, options.query);
       const headers = headersOf(options, canonicalAccept(undefined));
+      // RFC 9111 §5.2.1: who wants it fresher than what is stored means all that it is made of.
+      const control = this.#context.headers['cache-control'];
+      if (control !== undefined && method === 'get') headers['cache-control'] = control;
       const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
       if (body) {
         headers['content-type'] = 'application/json';
@@ -135,7 +153,9 @@ class Client {
       const call = newCall(this.#context, method.toUpperCase(), target, headers, {
         body,
         buffered: true,
+        cache: this.#cache,
         transform: this.#api.transform,
+        purpose: currentPurpose(),
       });
       new Answer(this.#api.upstream, call, missing, resolve, reject).send(options.signal);
     });
@@ -150,8 +170,11 @@ function headersOf({ headers }: AnyOptions, accept: string | string[]): Headers 
   return own;
 }
 
+/** How answers of an upstream may be stored, by its name; undefined for what its settings say. */
+export type CacheOf = (upstream: string) => CacheRules | false | undefined;
+
 /** Makes the clients of one module for one request. */
-export type BindClients = (context: RequestContext) => Readonly<Record<string, UpstreamClient>>;
+export type BindClients = (context: RequestContext, cache?: CacheOf) => Readonly<Record<string, UpstreamClient>>;
 
 /**
  * @param documents the OpenAPI document of each upstream that has one, by the upstream's name
@@ -168,9 +191,9 @@ export function clientsOf(
     const url = transform?.definition.documents.from ?? documents[upstream.name];
     return new Api(upstream, url ? OpenapiDocument.read(url) : new OpenapiDocument(), transform);
   });
-  return (context) => {
+  return (context, cache) => {
     const clients: Record<string, UpstreamClient> = {};
-    for (const api of apis) clients[api.upstream.name] = new Client(api, context);
+    for (const api of apis) clients[api.upstream.name] = new Client(api, context, cache?.(api.upstream.name));
     return clients;
   };
 }

@@ -33,6 +33,15 @@ export class Target {
     return target;
   }
 
+  /**
+   * The same for a path with one parameter.
+   * @throws {WeirError} `BAD_USER_INPUT`
+   */
+  fillOne(value: string): string {
+    const [before, name, after] = this.#parts;
+    return before! + this.#segment(name!, { [name!]: value }) + after!;
+  }
+
   #segment(name: string, params: Readonly<Record<string, unknown>> | undefined): string {
     const value = text(params?.[name]);
     // RFC 3986 §5.2.4: these would make it another path, and `%2E` is the same as `.` to those who normalize.

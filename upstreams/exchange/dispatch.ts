@@ -8,7 +8,7 @@ import { traceOf } from './wire.ts';
 
 /** The buffered form: undici's `dispatch`, the cheapest way to the wire that Node has. */
 export function dispatch(upstream: Upstream, call: UpstreamCall, sink: ResponseSink): CallHandle {
-  const exchange = new Dispatched(upstream.name, sink);
+  const exchange = new Dispatched(upstream.name, call, sink);
   call.endpoint!.connections.pool.dispatch(
     {
       method: call.method,
@@ -26,20 +26,26 @@ export function dispatch(upstream: Upstream, call: UpstreamCall, sink: ResponseS
 
 class Dispatched implements Dispatcher.DispatchHandler, CallHandle {
   readonly #upstream: string;
+  readonly #call: UpstreamCall;
   readonly #sink: ResponseSink;
   #controller: Dispatcher.DispatchController | undefined;
   #headSeen = false;
   #ended = false;
   #reason: WeirError | undefined;
 
-  constructor(upstream: string, sink: ResponseSink) {
+  constructor(upstream: string, call: UpstreamCall, sink: ResponseSink) {
     this.#upstream = upstream;
+    this.#call = call;
     this.#sink = sink;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#reason) controller.abort(this.#reason);
-    else this.#controller = controller;
+    if (this.#reason) {
+      controller.abort(this.#reason);
+      return;
+    }
+    this.#controller = controller;
+    this.#call.tally?.sent();
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {

@@ -141,6 +141,12 @@ class Streamed implements CallHandle, Proxied {
     });
   }
 
+  /** Something of it has left the gateway. */
+  get #sent(): boolean {
+    const socket = this.#outgoing?.socket;
+    return socket?.connecting === false && socket.bytesWritten > 0;
+  }
+
   #break(what: string): void {
     this.#fail(broken(this.#upstream.name, new BrokenAnswer(`The answer ${what}.`), this.#answer !== undefined));
   }
@@ -162,6 +168,7 @@ class Streamed implements CallHandle, Proxied {
       answer.destroy();
       return;
     }
+    this.#call.tally?.sent();
     const status = answer.statusCode ?? 0;
     // RFC 9110 §15: Node's parser takes any number, and its server throws at those that are no status.
     if (status < 200 || status > 999) {
@@ -207,6 +214,7 @@ class Streamed implements CallHandle, Proxied {
       return undefined;
     }
     this.#answer = answer;
+    this.#call.tally?.sent();
     const headers = upgradeHeaders(answer.headers);
     this.#sink.onHead(101, headers);
     answer.headers = stream.switching(headers, () => this.#tunnel?.leave());
@@ -238,7 +246,7 @@ class Streamed implements CallHandle, Proxied {
       this.#clientGone()
         ? new WeirError('CLIENT_CLOSED_REQUEST')
         : wireFailure(this.#upstream.name, error, {
-            sent: outgoing?.socket?.connecting === false && outgoing.socket.bytesWritten > 0,
+            sent: this.#sent,
             reused: outgoing?.reusedSocket ?? false,
             heard: this.#answer ? 'head' : this.#heard ? 'something' : 'nothing',
           }),
@@ -248,6 +256,7 @@ class Streamed implements CallHandle, Proxied {
   #fail(error: WeirError): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (this.#sent) this.#call.tally?.sent();
     this.#outgoing?.destroy();
     this.#sink.onError(error);
   }
@@ -280,6 +289,7 @@ class Streamed implements CallHandle, Proxied {
       return;
     }
     this.#ended = true;
+    if (this.#sent) this.#call.tally?.sent();
     this.#outgoing?.destroy();
     this.#tunnel?.cut();
     // Once two sockets are joined, that one side leaves is how it ends.

@@ -30,7 +30,8 @@ export const collapse: Layer = {
 };
 
 function shareable(call: UpstreamCall): boolean {
-  if (call.own || call.body || call.stream || (call.method !== 'GET' && call.method !== 'HEAD')) return false;
+  if (call.own || call.mirrored || call.body || call.stream || (call.method !== 'GET' && call.method !== 'HEAD'))
+    return false;
   // A stream of events has no end at which it could be handed out.
   if (String(call.headers.accept).includes('text/event-stream')) return false;
   // RFC 9111 §5.2.1.4: the client wants an answer made for this request.

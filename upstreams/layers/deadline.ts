@@ -21,13 +21,17 @@ export const deadline: Layer = {
       sink.onError(deadlineExceeded(upstream.name, call.context, upstream.surroundings.clock));
       return endedHandle;
     }
+    // Below, a call that is shared gets a deadline of its own.
+    const { deadlineMs } = call;
     const watch = new DeadlineWatch(upstream, call, sink);
-    watch.start();
     request?.once('end', () => {
       call.deadlineMs = allowed(upstream, call);
-      watch.start();
+      watch.start(call.deadlineMs);
     });
-    return watch.follow(next(call, watch));
+    const handle = watch.follow(next(call, watch));
+    // What has been answered by now, out of the store, needs no timer.
+    watch.start(deadlineMs);
+    return handle;
   },
 };
 
@@ -51,10 +55,10 @@ class DeadlineWatch extends Relay {
     this.#call = call;
   }
 
-  start(): void {
+  start(deadlineMs: number): void {
     if (this.#over) return;
     clearTimeout(this.#timer);
-    const leftMs = Math.ceil(this.#call.deadlineMs - this.#upstream.surroundings.clock.monotonicMs());
+    const leftMs = Math.ceil(deadlineMs - this.#upstream.surroundings.clock.monotonicMs());
     if (leftMs <= maxTimerMs) this.#timer = setTimeout(expire, leftMs, this);
   }
 

@@ -2,6 +2,7 @@ import type { Headers } from '#core/headers.ts';
 import type { Identity } from '#core/identity.ts';
 import type { UpstreamCall } from '#upstreams/call.ts';
 import type { Layer } from '#upstreams/layer.ts';
+import type { UpstreamSettings } from '#upstreams/settings.ts';
 
 /**
  * Shows the upstream who is asking, as its `identity` says, and records exactly what was shown: that is part of the key
@@ -11,15 +12,20 @@ import type { Layer } from '#upstreams/layer.ts';
 export const identity: Layer = {
   name: 'identity',
   over: (upstream, next) => {
-    const shown = upstream.settings.identity;
-    if (shown === 'none') return next;
-    const show = shown === 'headers' ? showHeaders : shown === 'token' ? showToken : showStatic(shown.static);
+    const show = showing(upstream.settings.identity);
+    if (!show) return next;
     return (call, sink) => {
       if (!call.own) call.identityKey = show(call);
       return next(call, sink);
     };
   },
 };
+
+/** What puts the identity into a call, and says as what it counts; undefined where the upstream is shown nothing. */
+export function showing(shown: UpstreamSettings['identity']): ((call: UpstreamCall) => string) | undefined {
+  if (shown === 'none') return undefined;
+  return shown === 'headers' ? showHeaders : shown === 'token' ? showToken : showStatic(shown.static);
+}
 
 function showHeaders({ context, headers }: UpstreamCall): string {
   const who: Identity = context.identity;

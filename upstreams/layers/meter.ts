@@ -1,28 +1,28 @@
+import type { TracedCalls } from '#core/call-trace.ts';
 import type { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { Span } from '#core/trace.ts';
 import type { Counter, Gauge, Histogram } from '#core/meter.ts';
-import { Relay, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
+import { Relay, type ResponseSink, type Tally, type UpstreamCall } from '#upstreams/call.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 
 /**
  * Counts calls. It stands above retry, so a call is one however many attempts it takes, and below collapse, so a read that
- * rode on another's is none: what it writes into the request's ledger is what the budget will charge.
+ * rode on another's is none: what it writes into the request's ledger is what the budget will charge. A call counts from its
+ * beginning, so that who leaves early has paid, and is taken back if it ends before anything of it was sent: refused by the
+ * breaker or the bulkhead, out of time in a queue, without a connection.
  */
 export const meter: Layer = {
   name: 'meter',
   over: (upstream, next) => {
     const instruments = new Instruments(upstream);
     return (call, sink) => {
-      if (!call.own) {
-        const { weight } = upstream.settings;
-        call.context.calls.send(upstream.name, weight);
-        upstream.surroundings.spent?.(call.context, upstream.name, weight);
-      }
       instruments.active.add(1);
       call.span = call.context.span.child(upstream.name, 'internal');
-      return next(call, new Measurement(instruments, call, upstream.surroundings.clock.monotonicMs(), sink));
+      const measurement = new Measurement(instruments, call, upstream.surroundings.clock.monotonicMs(), sink);
+      if (measurement.paid) call.tally = measurement;
+      return next(call, measurement);
     };
   },
 };
@@ -70,13 +70,18 @@ class Instruments {
   }
 }
 
-class Measurement extends Relay {
+class Measurement extends Relay implements Tally {
   readonly #instruments: Instruments;
   readonly #call: UpstreamCall;
   readonly #span: Span;
   readonly #startedMs: number;
-  /** Tells the trace of the request, where it has one. */
-  readonly #traced: ((ms: number, failed: boolean) => void) | undefined;
+  /** Somebody pays for it: it is neither the gateway's own nor a copy. */
+  readonly paid: boolean;
+  /** Thousandths of a call. */
+  readonly #price: number;
+  /** In the trace of the request, where it has one. */
+  readonly #traced: TracedCalls | undefined;
+  #sent = false;
   #status = 0;
   /** It stands among the recent calls. */
   #counted = false;
@@ -88,7 +93,20 @@ class Measurement extends Relay {
     this.#span = call.span;
     this.#startedMs = startedMs;
     const { name, settings } = instruments.upstream;
-    this.#traced = call.own ? undefined : call.context.calls.trace?.begin(name, settings.weight);
+    this.paid = !call.own && !call.mirrored;
+    // A reload may change it before the end.
+    this.#price = this.paid ? settings.weight : 0;
+    if (!this.paid) return;
+    const { calls } = call.context;
+    calls.send(name, this.#price);
+    this.#traced = calls.trace?.calls(name);
+  }
+
+  sent(): void {
+    if (this.#sent) return;
+    this.#sent = true;
+    const { name, surroundings } = this.#instruments.upstream;
+    surroundings.spent?.(this.#call.context, name, this.#price);
   }
 
   override onHead(status: number, headers: Headers): void {
@@ -104,13 +122,18 @@ class Measurement extends Relay {
     this.#instruments.active.add(-1);
     this.#instruments.ofStatus(this.#status).record((now - this.#startedMs) / 1000);
     this.#span.end();
-    this.#traced?.(now - this.#startedMs, this.#status >= 500);
+    this.#trace(now, this.#status >= 500);
     if (this.#debugged) this.#tell(now, { status: this.#status });
     this.sink.onEnd(trailers);
   }
 
   override onError(error: WeirError): void {
     const now = this.#now();
+    if (!this.#sent && this.paid) {
+      this.#call.context.calls.takeBack(this.#price);
+      // A probe of the breaker may go on without its client, for the gateway's own sake.
+      this.#call.tally = undefined;
+    }
     this.#failed(now, error);
     this.#instruments.active.add(-1);
     const bound = this.#instruments.ofCode(error.code);
@@ -118,9 +141,24 @@ class Measurement extends Relay {
     bound.errors.add(1);
     this.#span.fail(error.code);
     this.#span.end();
-    this.#traced?.(now - this.#startedMs, true);
+    this.#trace(now, true);
     if (this.#debugged) this.#tell(now, { error: error.code });
     this.sink.onError(error);
+  }
+
+  #trace(now: number, failed: boolean): void {
+    const traced = this.#traced;
+    if (!traced) return;
+    if (!this.#sent) {
+      traced.refused++;
+      return;
+    }
+    const ms = now - this.#startedMs;
+    traced.calls++;
+    traced.spent += this.#price;
+    traced.ms += ms;
+    traced.slowestMs = Math.max(traced.slowestMs, ms);
+    if (failed) traced.failed++;
   }
 
   /** A health check, of one endpoint; look-ups of the gateway's own are calls like others. */

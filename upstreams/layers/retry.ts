@@ -20,7 +20,7 @@ export const retry: Layer = {
   over: (upstream, next) => {
     const on = new Set(upstream.settings.retry.on);
     return (call, sink) => {
-      if (call.pinned) return next(call, sink);
+      if (call.pinned || call.mirrored) return next(call, sink);
       upstream.retryBudget.earn();
       if (upstream.settings.retry.attempts === 0 || call.stream) return next(call, sink);
       const attempts = new Attempts(upstream, on, next, call, sink);

@@ -1,4 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
+import type { Item, Untyped } from './item.ts';
 
 /** What can identify an object to a loader. */
 export type Key = string | number;
@@ -33,6 +34,8 @@ export interface Loader<in K, in Params, out Value> {
   readonly maxBatchSize: number;
   /** Calls under way at once, of one request. */
   readonly concurrency: number;
+  /** Where each object can be read alone; undefined where that is nobody's business. */
+  readonly item: Item<unknown> | undefined;
   readonly load: (keys: readonly K[], loading: Loading<Params>) => Promise<unknown>;
 }
 
@@ -47,19 +50,32 @@ type ValueOf<Result> =
 
 /**
  * A loader for a service that takes many keys in one call.
- * @param options `maxBatchSize`: keys in one call, at least 1; it is the `batch` of `@upstream`
+ * @param options `maxBatchSize`: keys in one call, at least 1; it is the `batch` of `@upstream`. `item`: where the service gives
+ *   each of the objects alone, just as they are in the answer to many, `clients.catalog.item('/products/{id}')`: what is stored
+ *   from there is not asked for again, and what is loaded is stored there, where the answer's own headers allow that
  * @param load gives `groupBy(…)`: a list for each key; `indexBy(…)`: one object or null for each key; or an array of values
  *   in the order of the keys, an `Error` for a key that failed alone
  */
+export function batch<Value, K extends Key = string, Params = NoParams>(
+  options: { readonly maxBatchSize: number; readonly item: Item<Value> },
+  load: (
+    keys: readonly K[],
+    loading: Loading<Params>,
+  ) => Promise<ReadonlyMap<K, NoInfer<Value> | null> | readonly (NoInfer<Value> | Error | null)[]>,
+): Loader<K, Params, Value | null>;
 export function batch<
   Result extends ReadonlyMap<K, unknown> | readonly unknown[],
   K extends Key = string,
   Params = NoParams,
 >(
-  { maxBatchSize }: { readonly maxBatchSize: number },
+  options: { readonly maxBatchSize: number; readonly item?: Item<Untyped> },
   load: (keys: readonly K[], loading: Loading<Params>) => Promise<Result>,
-): Loader<K, Params, ValueOf<Result>> {
-  return { bulk: true, maxBatchSize, concurrency: Number.POSITIVE_INFINITY, load };
+): Loader<K, Params, ValueOf<Result>>;
+export function batch<K extends Key, Params>(
+  { maxBatchSize, item }: { readonly maxBatchSize: number; readonly item?: Item<unknown> },
+  load: (keys: readonly K[], loading: Loading<Params>) => Promise<unknown>,
+): Loader<K, Params, unknown> {
+  return { bulk: true, maxBatchSize, concurrency: Number.POSITIVE_INFINITY, item, load };
 }
 
 /**
@@ -70,7 +86,8 @@ export function each<Value, K extends Key = string, Params = NoParams>(
   { concurrency }: { readonly concurrency: number },
   load: (key: K, loading: Loading<Params>) => Promise<Value>,
 ): Loader<K, Params, Value> {
-  return { bulk: false, maxBatchSize: 1, concurrency, load: async ([key], loading) => [await load(key!, loading)] };
+  const loadOne = async ([key]: readonly K[], loading: Loading<Params>) => [await load(key!, loading)];
+  return { bulk: false, maxBatchSize: 1, concurrency, item: undefined, load: loadOne };
 }
 
 /** Lists by key; a key without any has the empty list. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { OpenapiDocument, type Method } from '#upstreams/openapi.ts';
+import { pathTemplate, type PathTemplate } from '#upstreams/path-template.ts';
 import type { JsonSchema, Resolve } from './json-schema.ts';
 
 const methods: readonly Method[] = ['get', 'put', 'post', 'patch', 'delete'];
@@ -30,7 +31,7 @@ export interface Operation {
   readonly method: string;
   /** As the document writes it. */
   readonly path: string;
-  readonly segments: readonly Segment[];
+  readonly template: PathTemplate;
   /** What stands between the items of the lists that are written in one parameter, by its name. */
   readonly separators: ReadonlyMap<string, string>;
   /** By place and name: `query.first`, `path.id`. */
@@ -48,8 +49,6 @@ export interface ApiParameter {
   readonly required: boolean;
   readonly schema: JsonSchema;
 }
-
-type Segment = { readonly text: string } | { readonly parameter: string };
 
 /** RFC 8259 §11 and RFC 6839 §3.1. */
 export const jsonType = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
@@ -77,7 +76,7 @@ export class ApiDocument {
         }),
       )
       // `/orders/events` before `/orders/{id}`.
-      .toSorted((a, b) => parametersIn(a) - parametersIn(b));
+      .toSorted((a, b) => a.template.names.length - b.template.names.length);
     this.#byKey = new Map(this.operations.map((operation) => [operation.key, operation]));
   }
 
@@ -87,10 +86,14 @@ export class ApiDocument {
 
   /** The operations of a path, whatever their method, with what the path names, decoded. */
   at(path: string): readonly { readonly operation: Operation; readonly params: Record<string, string> }[] {
-    const parts = (path.endsWith('/') && path.length > 1 ? path.slice(0, -1) : path).split('/');
+    const bare = path.endsWith('/') && path.length > 1 ? path.slice(0, -1) : path;
     return this.operations.flatMap((operation) => {
-      const params = match(operation.segments, parts);
-      return params ? [{ operation, params }] : [];
+      const { names, match } = operation.template;
+      const found = match.exec(bare);
+      if (!found) return [];
+      return [
+        { operation, params: Object.fromEntries(names.map((name, index) => [name, decoded(found[index + 1]!)])) },
+      ];
     });
   }
 
@@ -109,10 +112,7 @@ export class ApiDocument {
       key: `${method.toUpperCase()} ${path}`,
       method: method.toUpperCase(),
       path,
-      segments: path.split('/').map((text) => {
-        const parameter = /^\{(.+)\}$/.exec(text)?.[1];
-        return parameter === undefined ? { text } : { parameter };
-      }),
+      template: pathTemplate(path),
       separators,
       parameters: [...shared, ...parameters].map((stated) => {
         const { name, in: place, required = false, schema = {} } = this.#found(stated);
@@ -158,23 +158,6 @@ export function statusOf(
 
 function jsonOf({ content = {} }: Content): JsonSchema | undefined {
   return Object.entries(content).find(([type]) => jsonType.test(type))?.[1].schema;
-}
-
-function parametersIn({ segments }: Operation): number {
-  return segments.filter((segment) => 'parameter' in segment).length;
-}
-
-function match(segments: readonly Segment[], parts: readonly string[]): Record<string, string> | undefined {
-  if (segments.length !== parts.length) return undefined;
-  const params: Record<string, string> = {};
-  for (const [index, segment] of segments.entries()) {
-    const part = parts[index]!;
-    if ('text' in segment) {
-      if (segment.text !== part) return undefined;
-    } else if (part === '') return undefined;
-    else params[segment.parameter] = decoded(part);
-  }
-  return params;
 }
 
 /** What is wrongly encoded stays as it is. */

@@ -88,7 +88,7 @@ export async function spawnService(name: ServiceName, port: number): Promise<Sho
  * A port that nobody listens on, from below the range that systems give to outgoing connections. While a service is
  * down, one of those could else take its port, or even connect to itself there and seem to be the service.
  */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
     const probe = createServer().listen(port, '127.0.0.1');

@@ -84,7 +84,9 @@ export class Documents {
   /** What has been prepared already, without a word about whether it may run. */
   known({ query, id }: GraphqlParameters): Prepared | undefined {
     if (id !== undefined) return (this.#trusted.byId(id) ?? this.#automatic.find(id))?.prepared;
-    return query === undefined ? undefined : this.#preparer.known(query);
+    if (query === undefined) return undefined;
+    const trusted = this.#trusted.size > 0 ? this.#trusted.byText(query) : undefined;
+    return trusted ? trusted.prepared : this.#preparer.known(query);
   }
 
   /** @throws {WeirError} for what is not known, or may not be run */

@@ -79,7 +79,13 @@ function prepareTrusted(
   problems: string[],
 ) {
   const { prepared } = prepareDocument(text, phases, scope);
-  if (!('errors' in prepared)) return { text, prepared, from };
+  if (!('errors' in prepared)) {
+    const operations = prepared.operations.map((operation) => ({
+      ...operation,
+      facts: { ...operation.facts, listed: true as const },
+    }));
+    return { text, prepared: { ...prepared, operations }, from };
+  }
   for (const { message, locations } of prepared.errors) {
     const [place] = locations ?? [];
     problems.push(`${from}${place ? `, line ${place.line}, column ${place.column}` : ''}: ${message}`);

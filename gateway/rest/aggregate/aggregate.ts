@@ -1,222 +1,209 @@
 import type { RequestContext } from '#core/context.ts';
-import { toWeirError, WeirError, type ErrorCode } from '#core/errors.ts';
+import { perCall } from '#core/price.ts';
+import { ExecutionContext } from '#resolvers/execution-context.ts';
+import { Parts, type PartTerms } from '#resolvers/parts.ts';
+import type { LoaderOfModule } from '#resolvers/module-runtimes.ts';
 import { newCall } from '#upstreams/call.ts';
 import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
 import { Answer } from '#upstreams/client/answer.ts';
+import type { CacheOf } from '#upstreams/client/client.ts';
+import type { Key } from '#upstreams/loaders/loader.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
-import { replyWithError } from '#gateway/http/error-reply.ts';
+import type { UpstreamDocument } from '#gateway/contract/documents.ts';
+import { sendComposed } from '../composed-answer.ts';
+import type { Composition } from '../composed-route.ts';
 import { merge } from './merge.ts';
 import { PartTemplate, valueAt, type Values } from './reference.ts';
 import { dependenciesOf, type AggregateSettings, type PartSettings } from './settings.ts';
 
+/** Where the parts of an aggregate come from. */
+export interface PartSources {
+  readonly upstreams: ReadonlyMap<string, Upstream>;
+  readonly loaders: (name: string) => LoaderOfModule | undefined;
+  /** How answers of an upstream may be stored, by the route; undefined for what the upstream's settings say. */
+  readonly cache: CacheOf;
+}
+
+/** Asks for a part; undefined for one that there is nothing to ask for by, so that it is null. */
+type Ask = (context: RequestContext, values: Values, scopes: ExecutionContext, signal: AbortSignal) => Promise<unknown>;
+
 interface Part {
-  readonly name: string;
-  readonly settings: PartSettings;
-  readonly upstream: Upstream;
-  readonly path: PartTemplate;
-  readonly query: readonly (readonly [string, PartTemplate])[];
+  readonly terms: PartTerms;
+  readonly ask: Ask;
+  /** In thousandths of a call. */
+  readonly cost: number;
   readonly from: readonly string[];
   /** Others whose values it needs. */
   readonly after: readonly string[];
-  readonly required: boolean;
 }
-
-interface Failure {
-  readonly part: Part;
-  readonly error: WeirError;
-}
-
-/** What one part's call came to; undefined for one that may be missing and is. */
-const missing = Symbol('missing');
 
 /** One answer from several calls, some of which wait for others. Each goes through its upstream's stack like any other. */
-export class Aggregate {
-  readonly #settings: AggregateSettings;
-  readonly #parts: readonly Part[];
-
-  constructor(settings: AggregateSettings, upstreams: ReadonlyMap<string, Upstream>) {
-    this.#settings = settings;
-    const names = Object.keys(settings.parts);
-    this.#parts = Object.entries(settings.parts).map(([name, part]) => {
-      const others = names.filter((other) => other !== name);
-      const upstream = upstreams.get(part.upstream);
-      if (!upstream) throw new Error(`The part ${name} names the upstream ${part.upstream}, which does not exist.`);
-      return {
-        name,
-        settings: part,
-        upstream,
-        path: new PartTemplate(part.path, others),
-        query: Object.entries(part.query).map(([key, text]) => [key, new PartTemplate(text, others)] as const),
-        from: part.from?.split('.') ?? [],
-        after: dependenciesOf(part, others),
-        required: !part.optional && part.fallback === undefined,
-      };
-    });
-  }
-
+export class Aggregate implements Composition {
+  readonly tag = 'aggregates';
+  readonly document: UpstreamDocument | undefined;
   /** What all parts cost together. */
-  get cost(): number {
-    return this.#parts.reduce((sum, { upstream }) => sum + upstream.settings.weight, 0);
+  readonly cost: number;
+  readonly #settings: AggregateSettings;
+  readonly #cache: CacheOf;
+  readonly #parts: ReadonlyMap<string, Part>;
+
+  constructor(settings: AggregateSettings, sources: PartSources, document: UpstreamDocument | undefined) {
+    this.#settings = settings;
+    this.document = document;
+    this.#cache = sources.cache;
+    const names = Object.keys(settings.parts);
+    this.#parts = new Map(
+      Object.entries(settings.parts).map(([name, part]) => [
+        name,
+        partOf(
+          name,
+          part,
+          names.filter((other) => other !== name),
+          sources,
+        ),
+      ]),
+    );
+    this.cost = [...this.#parts.values()].reduce((sum, { cost }) => sum + cost, 0);
   }
 
-  answer(context: RequestContext): void {
-    this.#answer(context).catch((thrown: unknown) => replyWithError(context, toWeirError(thrown)));
-  }
-
-  async #answer(context: RequestContext): Promise<void> {
-    const work = new Work(this.#parts, context);
-    await work.required();
-    if (work.refused) throw work.refused;
-    await work.all();
-    const body = Buffer.from(JSON.stringify(merge(this.#settings.parts, work.values)));
-    const { failures } = work;
-    for (const { part, error } of failures) note(context, part, error);
-    if (context.reply.finished) return;
-    context.reply.head(200, {
-      'content-type': 'application/json',
-      'content-length': String(body.length),
-      'cache-control': 'no-store',
-      'x-weir-completed': String(failures.length === 0),
-      ...(failures.length > 0 && { 'x-weir-missing': failures.map(({ part }) => part.name).join(', ') }),
-    });
-    context.reply.end(context.method === 'HEAD' ? undefined : body);
-  }
-}
-
-function note(context: RequestContext, { name, upstream, settings }: Part, { code }: WeirError): void {
-  context.degraded ??= [];
-  const stoodIn = settings.fallback !== undefined;
-  context.degraded.push({ path: [name], code, upstream: upstream.name, ...(stoodIn && { fallback: true as const }) });
-  if (stoodIn) context.fallback = true;
-}
-
-/** The calls of one request. */
-class Work {
-  readonly values = new Map<string, unknown>();
-  readonly failures: Failure[] = [];
-  readonly #parts: readonly Part[];
-  readonly #context: RequestContext;
-  readonly #running = new Map<string, Promise<void>>();
-  readonly #failed = new Map<string, WeirError>();
-  readonly #givenUp = new AbortController();
-
-  constructor(parts: readonly Part[], context: RequestContext) {
-    this.#parts = parts;
-    this.#context = context;
-    for (const part of parts) void this.#run(part);
-  }
-
-  /** Waits for what the answer cannot go without. What it can is given up with it. */
-  async required(): Promise<void> {
-    await Promise.all(this.#parts.filter(({ required }) => required).map((part) => this.#run(part)));
-    if (this.failures.some(({ part }) => part.required)) this.#givenUp.abort();
-  }
-
-  async all(): Promise<void> {
-    await Promise.all(this.#running.values());
-  }
-
-  get refused(): WeirError | undefined {
-    return refusalOf(this.failures.filter(({ part }) => part.required));
-  }
-
-  #run(part: Part): Promise<void> {
-    let running = this.#running.get(part.name);
-    if (!running) {
-      running = this.#ask(part);
-      this.#running.set(part.name, running);
-    }
-    return running;
-  }
-
-  async #ask(part: Part): Promise<void> {
-    try {
-      if (part.after.length > 0) {
-        await Promise.all(part.after.map((name) => this.#run(this.#parts.find((other) => other.name === name)!)));
-        const cause = part.after.map((name) => this.#failed.get(name)).find((error) => error !== undefined);
-        if (cause) throw cause;
+  async answer(context: RequestContext): Promise<void> {
+    const parts = new Parts(context);
+    const scopes = new ExecutionContext(context, this.#cache);
+    const values = new Map<string, unknown>();
+    const running = new Map<string, Promise<unknown>>();
+    const start = (name: string): Promise<unknown> => {
+      let started = running.get(name);
+      if (!started) {
+        const { terms, after, ask, from } = this.#parts.get(name)!;
+        started = parts
+          .run(terms, async ({ signal }) => {
+            await Promise.allSettled(after.map(start));
+            const cause = after.map((other) => parts.missing(other)).find((error) => error !== undefined);
+            if (cause) throw cause;
+            return valueAt(await ask(context, values, scopes, signal), from) ?? null;
+          })
+          .then((value) => values.set(name, value));
+        // Whoever waits for it asks what became of it.
+        started.catch(() => undefined);
+        running.set(name, started);
       }
-      this.values.set(part.name, await this.#value(part));
-    } catch (thrown) {
-      const error = toWeirError(thrown);
-      this.failures.push({ part, error });
-      const { fallback } = part.settings;
-      // Whoever needs it gets what stands in for it, if anything does.
-      if (fallback === undefined) this.#failed.set(part.name, error);
-      this.values.set(part.name, structuredClone(fallback) ?? null);
-    }
-  }
-
-  async #value(part: Part): Promise<unknown> {
-    const target = targetOf(part, this.#context, this.values);
-    if (target === missing) return null;
-    if (target === nothing) return [];
-    const headers = { accept: canonicalAccept(undefined), 'accept-encoding': canonicalAcceptEncoding };
-    const timeoutMs = part.settings.timeout;
-    const call = newCall(this.#context, 'GET', target, headers, { buffered: true, timeoutMs });
-    const answer = await new Promise<unknown>((resolve, reject) => {
-      new Answer(part.upstream, call, undefined, resolve, reject).send(this.#givenUp.signal);
-    });
-    return valueAt(answer, part.from) ?? null;
+      return started;
+    };
+    for (const name of this.#parts.keys()) void start(name);
+    await parts.required();
+    if (parts.refusal) throw parts.refusal;
+    await Promise.allSettled(running.values());
+    sendComposed(context, { body: merge(this.#settings.parts, values), headers: parts.completed() });
   }
 }
 
-/** An empty list: to ask for none of it could mean to ask for all. */
+function partOf(name: string, settings: PartSettings, others: readonly string[], sources: PartSources): Part {
+  const after = dependenciesOf(settings, others);
+  const { optional, fallback, loader, timeout } = settings;
+  const made =
+    loader === undefined ? called(name, settings, others, sources) : loaded(loader, settings, others, sources);
+  return {
+    terms: {
+      name,
+      optional,
+      fallback,
+      // Of a call it is the time that its upstream has.
+      timeoutMs: loader === undefined ? undefined : timeout,
+      upstream: made.upstream,
+      dependent: after.length > 0,
+    },
+    ask: made.ask,
+    cost: made.cost,
+    from: settings.from?.split('.') ?? [],
+    after,
+  };
+}
+
+interface Made {
+  readonly upstream: string | undefined;
+  readonly ask: Ask;
+  readonly cost: number;
+}
+
+function called(
+  name: string,
+  { upstream: wanted = '', path = '/', query, timeout: timeoutMs }: PartSettings,
+  others: readonly string[],
+  { upstreams, cache: cacheOf }: PartSources,
+): Made {
+  const upstream = upstreams.get(wanted);
+  if (!upstream) throw new Error(`The part ${name} names the upstream ${wanted}, which does not exist.`);
+  const target = new PartTarget(path, query, others);
+  const cache = cacheOf(wanted);
+  const ask: Ask = (context, values, _, signal) => {
+    const found = target.of(context, values);
+    if (typeof found !== 'string') return Promise.resolve(found === missing ? null : []);
+    const headers = { accept: canonicalAccept(undefined), 'accept-encoding': canonicalAcceptEncoding };
+    const call = newCall(context, 'GET', found, headers, { buffered: true, timeoutMs, cache });
+    return new Promise((resolve, reject) => {
+      new Answer(upstream, call, undefined, resolve, reject).send(signal);
+    });
+  };
+  return { upstream: wanted, ask, cost: upstream.settings.weight };
+}
+
+/** By a loader of a module, whose keys go together with those of all else that the request loads. */
+function loaded(
+  name: string,
+  { key = '', params }: PartSettings,
+  others: readonly string[],
+  { upstreams, loaders }: PartSources,
+): Made {
+  const found = loaders(name);
+  const template = new PartTemplate(key, others);
+  const templates = Object.entries(params).flatMap(([param, value]) =>
+    typeof value === 'string' ? [[param, new PartTemplate(value, others)] as const] : [],
+  );
+  const upstream = found?.upstream;
+  const ask: Ask = (context, values, scopes) => {
+    // That there is none is told at boot.
+    const scope = scopes.of(found!.runtime);
+    const keys = template.keys(context, values);
+    if (keys === undefined) return Promise.resolve(null);
+    const filled = templates.map(([param, text]) => [param, text.value(context, values)] as const);
+    const own = filled.length === 0 ? params : { ...params, ...Object.fromEntries(filled) };
+    const load = (one: Key) => scope.load(found!.loader, one, own, undefined, undefined);
+    const loading = typeof keys === 'string' ? load(keys) : Promise.all(keys.map(load));
+    // Whoever else has loaded it holds the same object, and parts are changed in place.
+    return loading.then((value) => structuredClone(value));
+  };
+  return { upstream, ask, cost: upstreams.get(upstream ?? '')?.settings.weight ?? perCall };
+}
+
+/** What is not there to be asked for; and an empty list, since to ask for none of it could mean to ask for all. */
+const missing = Symbol('missing');
 const nothing = Symbol('nothing');
 
-function targetOf(
-  { path, query }: Part,
-  context: RequestContext,
-  values: Values,
-): string | typeof missing | typeof nothing {
-  let target = path.path(context, values);
-  // What it would be asked by is not there, so neither is it.
-  if (target === undefined) return missing;
-  let mark = '?';
-  for (const [name, template] of query) {
-    const items = template.query(context, values);
-    if (items === undefined) {
-      if (template.parts.length > 0) return missing;
-      continue;
+/** Path and query of a part. */
+class PartTarget {
+  readonly #path: PartTemplate;
+  readonly #query: readonly (readonly [string, PartTemplate])[];
+
+  constructor(path: string, query: Readonly<Record<string, string>>, others: readonly string[]) {
+    this.#path = new PartTemplate(path, others);
+    this.#query = Object.entries(query).map(([key, text]) => [key, new PartTemplate(text, others)] as const);
+  }
+
+  of(context: RequestContext, values: Values): string | typeof missing | typeof nothing {
+    let target = this.#path.path(context, values);
+    // What it would be asked by is not there, so neither is it.
+    if (target === undefined) return missing;
+    let mark = '?';
+    for (const [name, template] of this.#query) {
+      const items = template.query(context, values);
+      if (items === undefined) {
+        if (template.parts.length > 0) return missing;
+        continue;
+      }
+      if (items.length === 0) return nothing;
+      target += `${mark}${encodeURIComponent(name)}=${items.map(encodeURIComponent).join(',')}`;
+      mark = '&';
     }
-    if (items.length === 0) return nothing;
-    target += `${mark}${encodeURIComponent(name)}=${items.map(encodeURIComponent).join(',')}`;
-    mark = '&';
+    return target;
   }
-  return target;
-}
-
-/** Of failures of parts that are required: what the client is told. What does not exist is told before what failed. */
-function refusalOf(failures: readonly Failure[]): WeirError | undefined {
-  if (failures.length === 0) return undefined;
-  const parts = failures.map(({ part, error: { code, extensions } }) => ({
-    part: part.name,
-    code,
-    ...(extensions?.upstreamStatus !== undefined && { upstreamStatus: extensions.upstreamStatus }),
-  }));
-  const cause = failures[0]!.error;
-  const codes = new Set<ErrorCode>(failures.map((failure) => codeOf(failure)));
-  if (codes.has('PART_NOT_FOUND')) return new WeirError('PART_NOT_FOUND', { extensions: { parts }, cause });
-  if (codes.has('BAD_REQUEST')) {
-    const detail = 'A service behind this path does not take what was asked for.';
-    return new WeirError('BAD_REQUEST', { detail, extensions: { parts }, cause });
-  }
-  // Of one kind it is that; of several, all that is sure is that services failed.
-  const [code = 'UPSTREAM_ERROR'] = codes.size === 1 ? codes : [];
-  const { upstream, retryAfterS } = cause;
-  return new WeirError(code, {
-    detail: `Required parts of the answer are missing: ${[...new Set(parts.map(({ part }) => part))].join(', ')}.`,
-    ...(failures.length === 1 && upstream !== undefined && { upstream }),
-    ...(codes.size === 1 && retryAfterS !== undefined && { retryAfterS }),
-    extensions: { parts },
-    cause,
-  });
-}
-
-/** A service's own refusal of what the client named is the client's to hear. */
-function codeOf({ part, error }: Failure): ErrorCode {
-  const status = error.extensions?.upstreamStatus;
-  if (status === 404 || status === 410) return 'PART_NOT_FOUND';
-  if ((status === 400 || status === 422) && part.after.length === 0) return 'BAD_REQUEST';
-  return error.code;
 }

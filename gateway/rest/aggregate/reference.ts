@@ -8,6 +8,7 @@ type Read = (context: RequestContext, values: Values) => unknown;
 
 /** A text of a part with values of the request, or of other parts, in it: `/users/{order.userId}`. */
 export class PartTemplate {
+  readonly #names: readonly string[];
   readonly #texts: readonly string[];
   readonly #reads: readonly Read[];
   /** Other parts that it names. */
@@ -25,6 +26,7 @@ export class PartTemplate {
       throw new TypeError(
         `names {${strange.slice(0, 64)}}, which is neither of a part (${parts.join(', ')}) nor of the request; write {PART.FIELD}, {params.NAME}, {query.NAME} or another name of transforms.md`,
       );
+    this.#names = names;
     this.#texts = split.parts.filter((_, index) => index % 2 === 0);
     this.#reads = names.map((name) => (parts.includes(partOf(name)) ? readPart(name) : readerOf(name)!));
     this.parts = [...new Set(names.map(partOf).filter((name) => parts.includes(name)))];
@@ -45,6 +47,23 @@ export class PartTemplate {
 
   /** The same for a query; of a list all its values, each once. */
   query(context: RequestContext, values: Values): readonly string[] | undefined {
+    const found = this.keys(context, values);
+    return typeof found === 'string' ? [found] : found;
+  }
+
+  /** Of a template that is one name and nothing else, the value as it is; else the text. */
+  value(context: RequestContext, values: Values): unknown {
+    const alone = this.#reads.length === 1 && this.#texts[0] === '' && this.#texts[1] === '';
+    return alone ? this.#reads[0]!(context, values) : this.keys(context, values);
+  }
+
+  /** The names in it, with dots, as they are written. */
+  get names(): readonly string[] {
+    return this.#names;
+  }
+
+  /** One text, or of a list all its values, each once; undefined where a value is not there. */
+  keys(context: RequestContext, values: Values): string | readonly string[] | undefined {
     if (this.#reads.length === 1 && this.#texts[0] === '' && this.#texts[1] === '') {
       const value = this.#reads[0]!(context, values);
       if (Array.isArray(value)) return [...new Set(value.flatMap((item) => scalar(item) ?? []))];
@@ -55,7 +74,7 @@ export class PartTemplate {
       if (value === undefined) return undefined;
       text += value + this.#texts[index + 1]!;
     }
-    return [text];
+    return text;
   }
 }
 

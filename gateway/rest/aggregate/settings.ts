@@ -52,10 +52,27 @@ const joinSchema = z.strictObject({
 });
 
 const part = z.strictObject({
-  upstream: name().describe('Upstream that is asked, by its name under `upstreams`.'),
-  path: partPath.describe(
-    'What it is asked for: `/orders/{params.id}`, `/users/{order.customer_id}`. A part that names another waits for it; all others are asked at once.',
-  ),
+  upstream: name().optional().describe('Upstream that is asked, by its name under `upstreams`; or write `loader`.'),
+  path: partPath
+    .optional()
+    .describe(
+      'What it is asked for: `/orders/{params.id}`, `/users/{order.customer_id}`. A part that names another waits for it; all others are asked at once.',
+    ),
+  loader: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]*\.\w+$/, 'write MODULE.LOADER, such as users.byId')
+    .optional()
+    .describe(
+      "A module's loader, in place of `upstream` and `path`: `users.byId`. Keys of one request go in one call, those of GraphQL fields too.",
+    ),
+  key: template
+    .optional()
+    .describe('What it loads: one key, `{params.id}`, or of a list all of them, `{order.lines.product_id}`.'),
+  params: z
+    .record(z.string().min(1).max(256), z.unknown())
+    .refine(few, tooMany)
+    .default({})
+    .describe('Params of the loader, such as `{ first: 5 }`; texts may have templates.'),
   query: z
     .record(z.string().min(1).max(256), template)
     .refine(few, tooMany)
@@ -78,6 +95,26 @@ const part = z.strictObject({
   timeout: duration().optional().describe("Time for its answer, in place of the upstream's `timeout`."),
 });
 
+/** Of two ways to get a part, the keys of one. */
+const ways = { upstream: ['upstream', 'path'], loader: ['loader', 'key'] } as const;
+
+function wayProblems(own: string, settings: PartSettings): Problem[] {
+  const way = settings.loader === undefined && settings.key === undefined ? 'upstream' : 'loader';
+  const other = way === 'upstream' ? 'loader' : 'upstream';
+  const besides = way === 'upstream' ? (['params', settings.params] as const) : (['query', settings.query] as const);
+  return [
+    ...(Object.keys(besides[1]).length > 0
+      ? [[[own, besides[0]], `has no meaning beside ${way}; remove one of the two`] as const]
+      : []),
+    ...ways[way].flatMap((key): Problem[] =>
+      settings[key] === undefined ? [[[own, key], 'is missing; write it'] as const] : [],
+    ),
+    ...ways[other].flatMap((key): Problem[] =>
+      settings[key] === undefined ? [] : [[[own, key], `has no meaning beside ${way}; remove one of the two`] as const],
+    ),
+  ];
+}
+
 /** One answer from several calls. */
 export const aggregateSchema = z
   .strictObject({
@@ -86,6 +123,7 @@ export const aggregateSchema = z
       .refine((parts) => Object.keys(parts).length > 0, { error: 'has none; write at least one' })
       .refine((parts) => Object.keys(parts).length <= maxParts, { error: `are more than ${maxParts}; remove some` })
       .describe('Calls whose answers are merged, by name.'),
+    schema: z.record(z.string(), z.unknown()).optional().describe('JSON Schema of the answer, for `/openapi.json`.'),
   })
   .superRefine(({ parts }, context) => {
     for (const [path, message] of problemsOf(parts)) {
@@ -101,13 +139,11 @@ type Problem = readonly [path: readonly string[], message: string];
 function problemsOf(parts: Readonly<Record<string, PartSettings>>): Problem[] {
   const names = Object.keys(parts);
   const found = names.flatMap((own): Problem[] => {
-    const { path, query, join } = parts[own]!;
+    const { join } = parts[own]!;
     const others = names.filter((other) => other !== own);
-    const texts: Problem[] = [
-      [[own, 'path'], path],
-      ...Object.entries(query).map(([key, text]): Problem => [[own, 'query', key], text]),
-    ];
+    const texts = textsOf(own, parts[own]!);
     return [
+      ...wayProblems(own, parts[own]!),
       ...(reserved.has(own)
         ? [[[own], 'is what templates call values of the request; choose another name'] as const]
         : []),
@@ -134,6 +170,18 @@ function problemsOf(parts: Readonly<Record<string, PartSettings>>): Problem[] {
     : [];
 }
 
+/** Every template of a part, with its place. */
+function textsOf(own: string, { path, query, key, params }: PartSettings): readonly Problem[] {
+  return [
+    ...(path === undefined ? [] : [[[own, 'path'], path] as const]),
+    ...(key === undefined ? [] : [[[own, 'key'], key] as const]),
+    ...Object.entries(query).map(([name_, text]) => [[own, 'query', name_], text] as const),
+    ...Object.entries(params).flatMap(([name_, value]) =>
+      typeof value === 'string' ? [[[own, 'params', name_], value] as const] : [],
+    ),
+  ];
+}
+
 function problemOf(text: string, parts: readonly string[]): string | undefined {
   try {
     return new PartTemplate(text, parts).parts.length >= 0 ? undefined : '';
@@ -142,9 +190,9 @@ function problemOf(text: string, parts: readonly string[]): string | undefined {
   }
 }
 
-/** The parts that a part's path and query name. */
-export function dependenciesOf({ path, query }: PartSettings, names: readonly string[]): readonly string[] {
-  const referred = [path, ...Object.values(query)].flatMap((text) => {
+/** The parts that a part names. */
+export function dependenciesOf(settings: PartSettings, names: readonly string[]): readonly string[] {
+  const referred = textsOf('', settings).flatMap(([, text]) => {
     const split = splitTemplate(text);
     return 'parts' in split ? split.parts.filter((_, index) => index % 2 === 1).map(partOf) : [];
   });
@@ -177,8 +225,7 @@ function findCircle(
 export function parametersOf({ parts }: AggregateSettings): readonly (readonly [readonly string[], string])[] {
   const names = Object.keys(parts);
   return names.flatMap((own) =>
-    Object.entries({ path: parts[own]!.path, ...parts[own]!.query }).flatMap(([key, text]) => {
-      const place = key === 'path' ? [own, 'path'] : [own, 'query', key];
+    textsOf(own, parts[own]!).flatMap(([place, text]) => {
       if (problemOf(text, names) !== undefined) return [];
       return new PartTemplate(text, names).params.map((parameter) => [place, parameter] as const);
     }),

@@ -4,13 +4,14 @@ const maxDepth = 16;
 export function pointerProblem(text: string): string | undefined {
   if (!text.startsWith('/')) return 'write a JSON Pointer such as /customer/name or /items/*/price';
   if (/~(?![01])/.test(text)) return 'has a ~ that is no escape (RFC 6901 §3); write ~0 for ~ and ~1 for /';
-  const tokens = tokensOf(text);
+  const tokens = pointerTokens(text);
   if (tokens.length > maxDepth) return `is deeper than ${maxDepth}; write a shorter one`;
   // It would change what every object has.
   return tokens.includes('__proto__') ? 'names __proto__, which is no field; write another' : undefined;
 }
 
-function tokensOf(text: string): string[] {
+/** Without escapes; `*` stands for each item of an array. */
+export function pointerTokens(text: string): string[] {
   return text
     .slice(1)
     .split('/')
@@ -25,7 +26,7 @@ export class Pointer {
   readonly #last: string;
 
   constructor(text: string) {
-    const tokens = tokensOf(text);
+    const tokens = pointerTokens(text);
     this.#last = tokens.pop()!;
     this.#parents = tokens;
   }

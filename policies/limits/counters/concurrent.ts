@@ -24,6 +24,10 @@ export class Concurrent implements Counter {
     return this.room(rule) >= amount ? 0 : 1_000;
   }
 
+  nextMs(): number {
+    return this.restMs();
+  }
+
   restMs(): number {
     return this.#underWay === 0 ? 0 : 1_000;
   }

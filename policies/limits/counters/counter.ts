@@ -30,6 +30,8 @@ export interface Counter {
   owe(rule: Rule, amount: number, now: number): void;
   /** Milliseconds until there is room for so much if nobody else takes any; infinite for what there never is. */
   waitMs(rule: Rule, amount: number, now: number): number;
+  /** Milliseconds until more comes back if nobody takes any, a whole unit where it comes evenly; 0 where all is there. */
+  nextMs(rule: Rule, now: number): number;
   /** Milliseconds until nothing is used any more; 0 for a counter that might as well be forgotten. */
   restMs(rule: Rule, now: number): number;
 }

@@ -37,6 +37,11 @@ export class FixedWindow implements Counter {
     return (this.#window + windows) * rule.windowMs - now;
   }
 
+  nextMs(rule: Rule, now: number): number {
+    this.#move(rule, now);
+    return this.#used === 0 ? 0 : (this.#window + 1) * rule.windowMs - now;
+  }
+
   restMs(rule: Rule, now: number): number {
     this.#move(rule, now);
     const windows = Math.ceil(this.#used / rule.capacity);

@@ -15,6 +15,8 @@ export class SlidingWindow implements Counter {
   #sum = 0;
   /** The newest slice. */
   #last: number;
+  /** In none before this one anything is used. */
+  #first = 0;
 
   constructor(rule: Rule, now: number) {
     this.#last = Math.floor(now / rule.sliceMs);
@@ -27,6 +29,7 @@ export class SlidingWindow implements Counter {
 
   take(rule: Rule, amount: number, now: number): void {
     this.#move(rule, now);
+    if (this.#sum === 0) this.#first = this.#last;
     this.#used[this.#last % kept]! += amount;
     this.#sum += amount;
   }
@@ -54,6 +57,15 @@ export class SlidingWindow implements Counter {
       if (lacking <= 0) return (slice + kept) * rule.sliceMs - now;
     }
     return 0;
+  }
+
+  nextMs(rule: Rule, now: number): number {
+    this.#move(rule, now);
+    if (this.#sum === 0) return 0;
+    let oldest = Math.max(this.#first, this.#last - slices);
+    while (this.#used[oldest % kept] === 0) oldest++;
+    this.#first = oldest;
+    return (oldest + kept) * rule.sliceMs - now;
   }
 
   restMs(rule: Rule, now: number): number {
@@ -93,5 +105,6 @@ export class SlidingWindow implements Counter {
       if (to >= 0 && from >= 0) this.#used[to % kept] = former[from % kept]!;
     }
     this.#last = current;
+    this.#first = Math.max(0, current - slices);
   }
 }

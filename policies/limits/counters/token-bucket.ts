@@ -1,3 +1,4 @@
+import { perCall } from '#core/price.ts';
 import type { Counter, Rule } from './counter.ts';
 
 /** For how long the lowest level is remembered, at the least. */
@@ -64,6 +65,11 @@ export class TokenBucket implements Counter {
     if (amount > rule.capacity) return Number.POSITIVE_INFINITY;
     const lacking = amount - this.room(rule, now);
     return lacking <= 0 ? 0 : Math.ceil((lacking * rule.per - this.#rest) / rule.drip);
+  }
+
+  nextMs(rule: Rule, now: number): number {
+    this.#fill(rule, now);
+    return Math.ceil((Math.min(perCall, this.#missing) * rule.per - this.#rest) / rule.drip);
   }
 
   restMs(rule: Rule, now: number): number {

@@ -66,7 +66,7 @@ export class GuardedStore implements LimitStore {
       (report) => report(this.shared ? 1 : 0, {}),
     );
     this.#counters = new SharedCounters(store, clock, store.timeoutMs, () => this.#failures.add(1));
-    this.#instances = new Instances(store, workers);
+    this.#instances = new Instances(store, clock, workers);
     this.#local = new MemoryStore(clock, {
       table: ({ table }) => table,
       rule: (limit) => limit.shareOf(this.#instances.live),
@@ -126,6 +126,7 @@ export class GuardedStore implements LimitStore {
     for (const { capacity } of charge.limits) {
       charge.room.push(capacity);
       charge.waitMs.push(0);
+      charge.nextMs.push(0);
       charge.restMs.push(0);
     }
   }

@@ -1,3 +1,4 @@
+import { perCall } from '#core/price.ts';
 import type { StoreScript } from '#core/shared-store.ts';
 import { slices } from '../counters/sliding-window.ts';
 
@@ -74,6 +75,7 @@ local kinds = {
       s[6] = math.max(0, s[6] - given)
     end,
     wait = function(s, r, lacking) return math.ceil((lacking * r.per - s[3]) / r.drip) end,
+    next = function(s, r) return math.ceil((math.min(${perCall}, s[1]) * r.per - s[3]) / r.drip) end,
     rest = function(s, r) return math.ceil((s[1] * r.per - s[3]) / r.drip) end,
   },
   ['sliding-window'] = {
@@ -104,6 +106,12 @@ local kinds = {
       end
       return 0
     end,
+    next = function(s, r)
+      if s[2] == 0 then return 0 end
+      local oldest = math.max(0, s[1] - kept + 1)
+      while s[3 + oldest % kept] == 0 do oldest = oldest + 1 end
+      return (oldest + kept) * r.slice - now
+    end,
     rest = function(s, r)
       if s[2] == 0 then return 0 end
       local newest = s[1]
@@ -120,6 +128,10 @@ local kinds = {
       if math.floor(since / r.window) == s[1] then s[2] = math.max(0, s[2] - unused) end
     end,
     wait = function(s, r, lacking) return (s[1] + math.ceil(lacking / r.capacity)) * r.window - now end,
+    next = function(s, r)
+      if s[2] == 0 then return 0 end
+      return (s[1] + 1) * r.window - now
+    end,
     rest = function(s, r)
       local windows = math.ceil(s[2] / r.capacity)
       if windows == 0 then return 0 end
@@ -185,7 +197,7 @@ end
 local answer = { admitted, now }
 for i, key in ipairs(KEYS) do
   local one = asked[i]
-  local rest = 0
+  local next, rest = 0, 0
   if admitted == 1 and one.wait == 0 then
     one.room = one.room - one.amount
     if one.kind then
@@ -196,9 +208,13 @@ for i, key in ipairs(KEYS) do
       redis.call('PEXPIRE', key, ${leaseMs})
     end
   end
-  if one.kind then rest = one.kind.rest(one.s, one.r) end
+  if one.kind then
+    next = one.kind.next(one.s, one.r)
+    rest = one.kind.rest(one.s, one.r)
+  end
   answer[#answer + 1] = one.room
   answer[#answer + 1] = one.wait
+  answer[#answer + 1] = next
   answer[#answer + 1] = rest
 end
 return answer
@@ -242,7 +258,7 @@ return 1
 };
 
 /** An instance that has not been heard of for so long is gone. */
-const goneMs = 10_000;
+export const goneMs = 10_000;
 
 /** Says that an instance is there. `ARGV`: its id. Returns the server's time, and how many there are. */
 export const beatScript: StoreScript = {
