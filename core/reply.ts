@@ -8,7 +8,7 @@ export interface ContentEncoder {
   /** All of a small content at once. */
   whole(content: Uint8Array | string): Buffer;
   /** For content that comes in pieces. */
-  open(): Transform & { flush(): void };
+  open(): Transform & { flush(done?: () => void): void };
 }
 
 /** What decides by an answer's head how its content is coded. */

@@ -132,7 +132,7 @@ export class NodeReply implements Reply {
       response.once('drain', () => pieces.resume());
     });
     pieces.once('end', () => this.#finish());
-    pieces.once('error', () => this.destroy());
+    pieces.once('error', () => this.#cut());
     // Whoever has gone, or has everything, leaves nothing behind.
     response.once('close', () => {
       clearTimeout(this.#flushing);
@@ -195,10 +195,21 @@ export class NodeReply implements Reply {
     response.setTimeout(timeoutMs);
     if (minBytesPerSecond === 0 || this.#unread) return;
     const longestMs = timeoutMs + (response.writableLength / minBytesPerSecond) * 1000;
-    this.#unread = setTimeout(() => this.destroy(), Math.min(longestMs, maxTimerMs)).unref();
+    this.#unread = setTimeout(() => this.#cut(), Math.min(longestMs, maxTimerMs)).unref();
   }
 
   destroy(): void {
+    if (this.#pieces && !this.#ended) {
+      // What came before the break is the client's: it is with the encoder, which works in a thread of its own.
+      this.#ended = true;
+      // Node holds a write back until the tick is over.
+      this.#pieces.flush(() => process.nextTick(() => this.#cut()));
+    } else {
+      this.#cut();
+    }
+  }
+
+  #cut(): void {
     const { socket } = this.#response;
     // To HTTP/1.0 a body ends with its connection, so that only a reset says that it is not whole (RFC 9112 §8).
     if (this.started && this.#response.req.httpVersion === '1.0' && socket && !('encrypted' in socket))

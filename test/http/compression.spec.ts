@@ -281,6 +281,18 @@ describe('A stream', () => {
     await expect(get('/broken')).rejects.toThrow(/aborted|not complete|hang up/);
   });
 
+  test.each(['gzip', 'br', 'zstd'] as const)('that breaks off gives what came before the break: %s', async (accept) => {
+    serve.set('/cut', (_, response) => {
+      // Both at once: the encoder works in a thread of its own and has nothing to show yet when the upstream is gone.
+      response.writeHead(200, json).write('[1,', () => response.destroy());
+    });
+    const state = await reading('/cut', accept);
+    if (!state.response.destroyed) await once(state.response, 'close').catch(() => {});
+    await vi.waitFor(() => expect(state.text).toBe('[1,'));
+    expect(state.response.complete).toBe(false);
+    await untilIdle(gateway);
+  });
+
   test('waits for a client that reads slowly, and ends with it', async () => {
     let written = 0;
     let gone = false;
