@@ -92,7 +92,7 @@ function parse(argv: readonly string[]): Options {
   return {
     chosen: workloads.filter(({ name }) => values.only.length === 0 || values.only.includes(name)),
     seconds: whole('--seconds', values.seconds, values.quick ? 10 : 60),
-    capacitySeconds: values.quick ? 5 : 15,
+    capacitySeconds: 5,
     warmUpSeconds: values.quick ? 5 : 20,
     write: values.write,
     json: values.json,

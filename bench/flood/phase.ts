@@ -60,6 +60,20 @@ export async function runPhase(core: number, subject: Subject, offer: Offer): Pr
   return { ...summary(seconds, offer.seconds), cpu, foreign: noise.take() };
 }
 
+/** Several phases of one length as one. */
+export function together(phases: readonly Phase[]): Phase {
+  const all = phases.flatMap(({ seconds }) => seconds);
+  // The last of each is what was left after its time.
+  const whole = phases.flatMap(({ seconds }) => seconds.slice(0, -1));
+  const mean = (of: (phase: Phase) => number) => phases.reduce((sum, phase) => sum + of(phase), 0) / phases.length;
+  return {
+    ...summary(all, whole.length),
+    seconds: [...whole, all.at(-1)!],
+    cpu: mean(({ cpu }) => cpu),
+    foreign: Math.max(...phases.map(({ foreign }) => foreign)),
+  };
+}
+
 function summary(seconds: readonly Second[], length: number): Omit<Phase, 'cpu' | 'foreign'> {
   const sum = (of: (second: Second) => number) => seconds.reduce((total, second) => total + of(second), 0);
   const kinds = seconds[0]!.kinds.map((_, index) => ({

@@ -5,7 +5,7 @@ import type { Flood, Flooded } from './run.ts';
 /** Of what it can do, what it has to go on doing. */
 const leastGoodput = 0.8;
 
-/** Below it the generator has not offered what it was to. */
+/** Below it not all went out that was to be offered. */
 const leastSent = 0.95;
 
 const mebibyte = 1024 ** 2;
@@ -24,9 +24,9 @@ export function reportOf(flooded: Flooded): string {
   ].join('\n');
 }
 
-/** Every flood that was one went by with what it could. */
+/** In every flood it went on with what it could. */
 export function held({ floods }: Flooded): boolean {
-  return floods.filter(isWhole).every((flood) => flood.phase.okPerS >= leastGoodput * flood.capacityPerS);
+  return floods.every((flood) => flood.phase.okPerS >= leastGoodput * flood.capacityPerS);
 }
 
 function isWhole({ phase, offeredPerS }: Flood): boolean {
@@ -73,10 +73,10 @@ function remarks({ floods }: Flooded): string[] {
   const short = floods.filter((flood) => !isWhole(flood));
   return [
     `What it can do: ${Math.min(...capacity).toLocaleString('en')} to ${Math.max(...capacity).toLocaleString('en')} requests/s, ` +
-      `measured before and after each flood of ${seconds} s. Meanwhile others used at most ${foreign.toFixed(0)} % of the machine.`,
+      `measured before and after each part of a flood of ${seconds} s. Meanwhile others used at most ${foreign.toFixed(0)} % of the machine.`,
     ...short.map(
       ({ multiple, capacityPerS, phase }) =>
-        `At ${multiple} × the generator was at its own limit, and sent ${(phase.sentPerS / capacityPerS).toFixed(1)} ×.`,
+        `At ${multiple} × ${(phase.sentPerS / capacityPerS).toFixed(1)} × was sent: all connections of the clients waited, for an answer or to be heard again.`,
     ),
   ];
 }

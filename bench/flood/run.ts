@@ -1,7 +1,7 @@
 /** A workload, flooded: what the gateway can do, then several times that, then what it can do again. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from '../scenario.ts';
-import { runPhase, type Phase } from './phase.ts';
+import { runPhase, together, type Phase } from './phase.ts';
 import { startSubject, type Workload } from './workloads.ts';
 
 /** How many times what it can do. */
@@ -19,7 +19,7 @@ export interface FloodOptions {
 export interface Flood {
   readonly multiple: number;
   readonly offeredPerS: number;
-  /** Mean of before and after: what else the machine did meanwhile it did to both. */
+  /** Mean of before and after each of its parts: what else the machine did meanwhile it did to both. */
   readonly capacityPerS: number;
   readonly phase: Phase;
 }
@@ -36,7 +36,10 @@ export interface Flooded {
 const connections = 2_000;
 
 /** In which a flood is forgotten, and the garbage of it collected. */
-const restMs = 5_000;
+const restMs = 3_000;
+
+/** Floods come in parts of about so many seconds, turn by turn: a machine that others share is now faster and now slower. */
+const partSeconds = 10;
 
 /** @throws {Error} when the gateway does not start, answers wrong, or ends */
 export async function flood(
@@ -54,18 +57,31 @@ export async function flood(
   };
   say(`${workload.name}: warming up`);
   await capacity(options.warmUpSeconds);
-  let before = await capacity(options.capacitySeconds);
-  const floods: Flood[] = [];
-  for (const multiple of multiples) {
-    const offeredPerS = before * multiple;
-    say(`${workload.name}: ${multiple} × ${Math.round(before)} requests/s`);
-    const offer = { seconds: options.seconds, connections, rate: offeredPerS };
-    const phase = await runPhase(run.cores.load, subject, offer);
-    await sleep(restMs);
-    const after = await capacity(options.capacitySeconds);
-    floods.push({ multiple, offeredPerS, capacityPerS: (before + after) / 2, phase });
-    before = after;
+  const capacities = [await capacity(options.capacitySeconds)];
+  const rounds = Math.max(1, Math.round(options.seconds / partSeconds));
+  const parts = multiples.map(() => ({ offeredPerS: 0, capacityPerS: 0, phases: [] as Phase[] }));
+  for (let round = 1; round <= rounds; round++) {
+    for (const [index, multiple] of multiples.entries()) {
+      const rate = mean(capacities) * multiple;
+      say(`${workload.name}: ${multiple} × ${Math.round(mean(capacities))} requests/s, ${round} of ${rounds}`);
+      const offer = { seconds: Math.round(options.seconds / rounds), connections, rate };
+      const part = parts[index]!;
+      part.phases.push(await runPhase(run.cores.load, subject, offer));
+      await sleep(restMs);
+      capacities.push(await capacity(options.capacitySeconds));
+      part.offeredPerS += rate / rounds;
+      part.capacityPerS += mean(capacities.slice(-2)) / rounds;
+    }
   }
+  const floods = parts.map(({ phases, ...part }, index) => ({
+    multiple: multiples[index]!,
+    ...part,
+    phase: together(phases),
+  }));
   const { name, title, requests } = workload;
   return { workload: name, title, kinds: requests.map((request) => request.name), floods };
+}
+
+function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }

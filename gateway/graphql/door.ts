@@ -182,7 +182,16 @@ class Door implements GraphqlDoor {
   handle(context: RequestContext): void {
     try {
       // Before Yoga reads the request, which takes several times as long as to refuse it.
-      this.#operations.admitEarly(context);
+      const waiting = this.#operations.admitEarly(context);
+      if (waiting) void waiting.then(() => context.reply.finished || this.#give(context));
+      else this.#give(context);
+    } catch (thrown) {
+      this.#refuse(context, thrown);
+    }
+  }
+
+  #give(context: RequestContext): void {
+    try {
       const given = this.#direct.give(context);
       if (given === true) return;
       if (given) {

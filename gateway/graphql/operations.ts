@@ -123,18 +123,20 @@ export class Operations {
   /**
    * Asks for an operation that comes alone and whose document is known, while load is shed. All others are asked once they
    * are prepared.
+   * @returns what it has to wait for until there is time for it
    * @throws {WeirError} `OVERLOADED`
    */
-  admitEarly(context: RequestContext): void {
+  admitEarly(context: RequestContext): Promise<void> | undefined {
     const { load } = this.#engine;
-    if (context.admitted || !load.shedding) return;
+    if (context.admitted || !load.shedding) return undefined;
     const parameters = peek(context);
     const prepared = parameters && this.#documents.known(parameters);
-    if (!prepared || 'errors' in prepared) return;
+    if (!prepared || 'errors' in prepared) return undefined;
     const operation = operationOf(prepared.operations, parameters.operationName);
-    if (!operation) return;
+    if (!operation) return undefined;
     load.admit(operation.criticality);
     context.admitted = true;
+    return load.pause();
   }
 
   /**

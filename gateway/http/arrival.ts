@@ -31,6 +31,7 @@ export interface Arrivals {
 /**
  * Makes Weir's context of a request to node:http: from here on nothing knows of the host, but for the doors that stream.
  * @param url the request target as it came, in whatever form
+ * @param startedMs when it came, by the monotonic clock
  */
 export function arrive(
   request: IncomingMessage,
@@ -38,6 +39,7 @@ export function arrive(
   arrivals: Arrivals,
   connection: Connection,
   url: string,
+  startedMs: number,
 ): RequestContext {
   const { headers, socket } = request;
   const method = request.method ?? '';
@@ -54,7 +56,7 @@ export function arrive(
   const cancellation = new Cancellation();
   const context = new RequestContext({
     id,
-    startedMs: arrivals.clock.monotonicMs(),
+    startedMs,
     method,
     target: normalTarget(target),
     scheme,

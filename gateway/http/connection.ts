@@ -38,6 +38,8 @@ interface Exchange {
 
 interface Waiting {
   readonly request: IncomingMessage;
+  /** Its turn on the connection has come, but not yet that of the process to begin it. */
+  readonly queued: boolean;
   readonly serve: () => void;
 }
 
@@ -61,6 +63,7 @@ export class ClientConnection implements Connection {
   #switched = false;
   /** The socket's timeout runs because there is something to read. */
   #timed = false;
+  #heldOff: NodeJS.Timeout | undefined;
   readonly #openedMs = performance.now();
   #idleSinceMs = this.#openedMs;
 
@@ -99,9 +102,21 @@ export class ClientConnection implements Connection {
       request.resume();
       return;
     }
-    this.#waiting.push({ request, serve });
+    this.#waiting.push({ request, serve, queued: false });
     // Node goes on reading at the end of each request.
     if (this.#waiting.length === maxWaiting) process.nextTick(() => this.#socket.pause());
+  }
+
+  /** It is the request's turn, but it has to wait; {@link dequeue} must follow. All after it wait for it. */
+  queue(request: IncomingMessage, serve: () => void): void {
+    this.#waiting.unshift({ request, serve, queued: true });
+  }
+
+  /** What was queued begins, unless the end of the connection has been announced, or the request has turned out unreadable. */
+  dequeue(): void {
+    if (!this.#waiting[0]?.queued) return;
+    this.#waiting.shift()!.serve();
+    this.#serveWaiting();
   }
 
   /** The request of this response has begun; {@link left} must follow when the response has closed. */
@@ -113,6 +128,21 @@ export class ClientConnection implements Connection {
   left(request: IncomingMessage): void {
     if (request.complete || this.#socket.destroyed) this.#finished(request);
     else linger(request, () => this.#finished(request));
+  }
+
+  /** Reads nothing for so long, 0 for not at all, if nothing is under way: its client was told to stay away, and need not be told again yet. */
+  holdOff(ms: number): void {
+    if (ms === 0 || !this.free || this.draining || this.#switched || this.#heldOff || this.#socket.destroyed) return;
+    this.#socket.pause();
+    this.#heldOff = setTimeout(listen, ms, this);
+  }
+
+  /** Reads on. */
+  listen(): void {
+    if (!this.#heldOff) return;
+    clearTimeout(this.#heldOff);
+    this.#heldOff = undefined;
+    this.#socket.resume();
   }
 
   /** This request, which comes next, is the last one that is taken. */
@@ -211,15 +241,19 @@ export class ClientConnection implements Connection {
     if (index === 0) this.#exchanges.shift();
     else this.#exchanges.splice(index, 1);
     if (this.#socket.destroyed) return;
-    for (let next = this.#waiting[0]; next && this.#mayRun(next.request); next = this.#waiting[0]) {
-      this.#waiting.shift();
-      next.serve();
-    }
+    this.#serveWaiting();
     if (this.#waiting.length >= maxWaiting) this.#socket.pause();
     else if (this.#socket.isPaused()) this.#socket.resume();
     if (this.busy) return;
     this.#idleSinceMs = performance.now();
     if (this.#unread) this.#sayUnread(this.#unread);
+  }
+
+  #serveWaiting(): void {
+    for (let next = this.#waiting[0]; next && !next.queued && this.#mayRun(next.request); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      next.serve();
+    }
   }
 
   /**
@@ -240,6 +274,10 @@ export class ClientConnection implements Connection {
     }, probeMs);
     socket.once('close', () => clearInterval(probe));
   }
+}
+
+function listen(connection: ClientConnection): void {
+  connection.listen();
 }
 
 /** RFC 9110 §9.2.1. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { WeirError, type ErrorCode } from '#core/errors.ts';
+import { errorRow, WeirError, type ErrorCode } from '#core/errors.ts';
 import { firstValue } from '#core/headers.ts';
 import type { UnroutedRequest } from '#gateway/telemetry/access-log.ts';
 import { requestId, schemeOf } from './arrival.ts';
@@ -49,24 +49,31 @@ export class EarlyRefusal {
     response.writeHead(this.#status, fields);
     // Ids are ASCII, and so is the table: Node joins such a text with the head, one write for both.
     response.end(body, 'latin1');
-    return new RefusedRequest(request, addresses, id, this.#code, this.#status);
+    return new RefusedRequest(request, addresses, this.#code, id);
   }
 }
 
 /** What the log may ask of it: of most refusals in a flood, nothing. */
-class RefusedRequest implements UnroutedRequest {
+export class RefusedRequest implements UnroutedRequest {
   readonly requestId: string;
   readonly error: ErrorCode;
-  readonly status: number;
   readonly #request: IncomingMessage;
   readonly #addresses: ClientAddresses;
 
-  constructor(request: IncomingMessage, addresses: ClientAddresses, id: string, code: ErrorCode, status: number) {
+  constructor(
+    request: IncomingMessage,
+    addresses: ClientAddresses,
+    code: ErrorCode,
+    id = requestId(firstValue(request.headers['x-request-id'])),
+  ) {
     this.#request = request;
     this.#addresses = addresses;
     this.requestId = id;
     this.error = code;
-    this.status = status;
+  }
+
+  get status(): number {
+    return errorRow(this.error).status;
   }
 
   get method(): string {

@@ -12,6 +12,7 @@ import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type Router } from 'express';
 import type { RequestContext } from '#core/context.ts';
+import type { Criticality } from '#core/criticality.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
@@ -21,7 +22,7 @@ import { plainIp } from './client-address.ts';
 import { ClientConnection, type ConnectionOptions, type ParserError } from './connection.ts';
 import { ConnectionLimit } from './connection-limit.ts';
 import { EarlyBytes } from './early-bytes.ts';
-import { EarlyRefusal, hasBody } from './early-refusal.ts';
+import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
 import { replyWithError } from './error-reply.ts';
 import { keptWaiting } from './expectation.ts';
 import { listenAt } from './listen-at.ts';
@@ -71,6 +72,8 @@ export class HttpHost {
   readonly #atOnce = new EarlyRefusal('OVERLOADED');
   /** The request that was let in last while load was shed. */
   #admitted: IncomingMessage | undefined;
+  /** When the request came that begins now, if it had to wait for that. */
+  #cameMs: number | undefined;
   #pipeline: Pipeline;
   /** Connections that were opened before end with their next answer. */
   #drainedMs = Number.NEGATIVE_INFINITY;
@@ -93,12 +96,18 @@ export class HttpHost {
     };
     this.#perIp = new ConnectionLimit(settings.maxConnectionsPerIp);
     const app = this.#express();
-    const run = (request: IncomingMessage, response: ServerResponse) => {
-      if (options.load.shedding && this.#refusedAtOnce(request, response)) return;
+    const begin = (request: IncomingMessage, response: ServerResponse) => {
       // Express would answer what it cannot parse itself, past every stage.
       (request as Request).originalUrl = request.url ?? '';
       request.url = '/';
       app(request, response);
+    };
+    const run = (request: IncomingMessage, response: ServerResponse) => {
+      const { load } = options;
+      if (load.shedding && this.#refusedAtOnce(request, response)) return;
+      // Of which it is not known yet how much they matter, they are asked later, and wait then.
+      if (load.mayBegin || (load.shedding && this.#admitted !== request)) begin(request, response);
+      else this.#queue(request, response, begin);
     };
     const serve = (request: IncomingMessage, response: ServerResponse) => {
       const connection = this.#connections.get(request.socket);
@@ -190,6 +199,8 @@ export class HttpHost {
    * @param idleMs how long a connection on which nothing happens may still be asked something
    */
   async close(timeoutMs: number, idleMs = 0): Promise<void> {
+    // What lies unread on those that are not listened to is in time yet.
+    for (const connection of this.#connections.values()) connection.listen();
     await this.#acceptAll();
     this.#drainedMs = Number.POSITIVE_INFINITY;
     // Node's close for HTTP would close idle connections in the same moment, on which a request may be on its way.
@@ -326,7 +337,7 @@ export class HttpHost {
   ): RequestContext {
     const { arrivals, load, settled, begun } = this.#options;
     const connection = this.#connectionOf(request.socket);
-    const context = arrive(request, response, arrivals, connection, url);
+    const context = arrive(request, response, arrivals, connection, url, this.#cameMs ?? arrivals.clock.monotonicMs());
     context.admitted = this.#admitted === request;
     load.enter();
     pipeline.enter();
@@ -390,27 +401,53 @@ export class HttpHost {
   #refusedAtOnce(request: IncomingMessage, response: ServerResponse): boolean {
     const { load } = this.#options;
     if (load.full) {
-      this.#refuseAtOnce(request, response, load.overflow());
+      this.#refuseAtOnce(request, response, load.overflow(), 'critical');
       return true;
     }
     const criticality = this.#pipeline.criticalityOf(request);
     if (criticality === undefined) return false;
     const retryAfterS = load.ask(criticality);
-    if (retryAfterS > 0) this.#refuseAtOnce(request, response, retryAfterS);
+    if (retryAfterS > 0) this.#refuseAtOnce(request, response, retryAfterS, criticality);
     else this.#admitted = request;
     return retryAfterS > 0;
   }
 
-  #refuseAtOnce(request: IncomingMessage, response: ServerResponse, retryAfterS: number): void {
-    const { arrivals, telemetry } = this.#options;
+  /** Lets a request wait until the event loop has time for it, with nothing made of it yet. */
+  #queue(request: IncomingMessage, response: ServerResponse, begin: RequestListener): void {
+    const { load, arrivals, telemetry } = this.#options;
+    const connection = this.#connectionOf(request.socket);
+    const admitted = this.#admitted === request;
+    const cameMs = arrivals.clock.monotonicMs();
+    connection.queue(request, () => {
+      if (admitted) this.#admitted = request;
+      this.#cameMs = cameMs;
+      begin(request, response);
+      this.#cameMs = undefined;
+    });
+    load.wait(() => {
+      if (!request.socket.destroyed) connection.dequeue();
+      else telemetry.refused(new RefusedRequest(request, arrivals.addresses, 'CLIENT_CLOSED_REQUEST'));
+    });
+  }
+
+  #refuseAtOnce(
+    request: IncomingMessage,
+    response: ServerResponse,
+    retryAfterS: number,
+    criticality: Criticality,
+  ): void {
+    const { arrivals, load, telemetry } = this.#options;
     const connection = this.#connectionOf(request.socket);
     const { draining } = connection;
     const refused = this.#atOnce.answer(request, response, retryAfterS, draining, arrivals.addresses);
     telemetry.refused(refused);
     if (draining || keptWaiting(response)) connection.ending();
-    if (!hasBody(request)) return;
-    connection.entered({ context: undefined, request, response });
-    connection.left(request);
+    if (hasBody(request)) connection.entered({ context: undefined, request, response });
+    const holdOffMs = load.holdOffMs(criticality);
+    // A load balancer is many clients.
+    const spared = holdOffMs === 0 || arrivals.addresses.trusts(plainIp(request.socket.remoteAddress ?? ''));
+    // What came in one packet with its head is read by then, and for most that is all.
+    setImmediate(endRefused, connection, request, spared ? 0 : holdOffMs);
   }
 
   #connect(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -442,4 +479,9 @@ export class HttpHost {
     if (telling) void telling.then(() => replyWithError(context, error));
     else replyWithError(context, error);
   }
+}
+
+function endRefused(connection: ClientConnection, request: IncomingMessage, holdOffMs: number): void {
+  if (hasBody(request)) connection.left(request);
+  connection.holdOff(holdOffMs);
 }

@@ -8,6 +8,19 @@ const busy = 0.9;
 const saturated = 0.95;
 
 /**
+ * What is under way at once is worth so many milliseconds of work, while the loop does nothing else: enough that some of it is
+ * always ready to go on.
+ */
+const saturatedMs = 25;
+
+/** The same while it has time to spare: a burst. */
+const spareMs = 100;
+
+/** However long each takes; it may be waiting for others than this process. */
+const leastSaturated = 4;
+const leastSpare = 64;
+
+/**
  * How long the event loop would take to work off what is in flight. A loop that has more to do than it can do is not
  * always late in its single turns, since most of what waits is not ready in any one of them; but everything that is in
  * flight will want its time. What it will want is what others took, and it only queues for it as far as the loop is busy.
@@ -47,7 +60,17 @@ export class Backlog {
 
   /** How many requests a loop that is busy now works off within `ms`; without bound for one that is not. */
   within(ms: number): number {
-    return this.#saturated >= 2 && this.#costMs > 0 ? ms / this.#costMs : Number.POSITIVE_INFINITY;
+    return this.#isSaturated && this.#costMs > 0 ? ms / this.#costMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** How many requests are best under way at once: more would only lie about longer. */
+  get atOnce(): number {
+    const [least, ms] = this.#isSaturated ? [leastSaturated, saturatedMs] : [leastSpare, spareMs];
+    return this.#costMs === 0 ? leastSpare : Math.max(least, ms / this.#costMs);
+  }
+
+  get #isSaturated(): boolean {
+    return this.#saturated >= 2;
   }
 
   /** Of a request; 0 as long as none has ended, for then nobody knows. */

@@ -4,6 +4,7 @@ import type { Counter, Meter } from '#core/meter.ts';
 import { Backlog } from './backlog.ts';
 import type { EventLoopLook } from './event-loop.ts';
 import { Pressure } from './pressure.ts';
+import { RunQueue } from './run-queue.ts';
 
 export interface LoadLimits {
   /** Requests in flight, above which all are refused. */
@@ -33,6 +34,13 @@ const minPerLook = 2;
 /** In which the weight of what has come in falls to a third. */
 const memoryMs = 1_000;
 
+/**
+ * So many refusals a second are free, as it were. Of those above, each a second makes the connections of refused clients wait
+ * a millisecond longer, at the most for the least `Retry-After`.
+ */
+const freeRefusalsPerS = 500;
+const maxHoldOffMs = 1_000;
+
 /** The longest `Retry-After`, in seconds. */
 const maxRetryAfterS = 10;
 
@@ -49,7 +57,10 @@ export class LoadShedder {
   readonly #counters: Readonly<Record<ShedReason, readonly Counter[]>>;
   readonly #overflow: Counter;
   readonly #backlog = new Backlog();
-  #inFlight = 0;
+  /** Where what has been let in waits until it may begin. */
+  readonly #queue = new RunQueue(() => this.#begun);
+  /** Requests under way, but for those that wait there. */
+  #begun = 0;
   /** Since the last look. */
   #ended = 0;
   #refused = 0;
@@ -57,11 +68,15 @@ export class LoadShedder {
   #workable = Number.POSITIVE_INFINITY;
   #lagMs = 0;
   #refusals = 0;
+  #refusalsBefore = 0;
+  /** Lately, the more recent the more. */
+  #refusedPerS = 0;
 
   constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter) {
     this.maxInFlight = maxInFlight;
     this.#places = shareOfPlaces.map((share) => Math.ceil(maxInFlight * share));
     this.#pressure = new Pressure(maxEventLoopLag);
+    this.#queue.most = this.#backlog.atOnce;
     const shed = meter.counter('weir.shed', {
       unit: '{request}',
       description: 'Requests and operations refused for load, by criticality and reason; `any` is the cap for all.',
@@ -98,30 +113,67 @@ export class LoadShedder {
     return this.#pressure.share;
   }
 
-  /** Requests under way in this process, and operations on WebSockets and in batches. */
+  /** Requests under way in this process or about to be, and operations on WebSockets and in batches. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#begun + this.#queue.waiting;
+  }
+
+  /**
+   * How long a connection is not read from after a refusal, in milliseconds, in steps of 50; 0 while few are refused. Clients
+   * that come back at once all the same, in a flood, could else keep the process busy with nothing but telling them to go.
+   * @param criticality of what was refused; where more critical ones come, they may come over the same connection
+   */
+  holdOffMs(criticality: Criticality): number {
+    const aboveFree = Math.min(maxHoldOffMs, this.#refusedPerS - freeRefusalsPerS);
+    const rank = criticalities.indexOf(criticality);
+    if (aboveFree <= 0 || this.#classes.some((own, other) => other < rank && own.comes)) return 0;
+    return Math.ceil(aboveFree / 50) * 50;
+  }
+
+  /** There is time to begin one more. */
+  get mayBegin(): boolean {
+    return this.#queue.free(this.#begun + 1);
+  }
+
+  /**
+   * Lets one wait that may not begin yet.
+   * @param begin is called when it may, in a later turn of the event loop; it must not throw
+   */
+  wait(begin: () => void): void {
+    this.#queue.wait(begin);
+  }
+
+  /** Lets one wait that has been counted but has hardly begun. @returns undefined where it need not */
+  pause(): Promise<void> | undefined {
+    if (this.#queue.free(this.#begun)) return undefined;
+    this.#begun--;
+    return new Promise((resolve) => {
+      this.#queue.wait(() => {
+        this.#begun++;
+        resolve();
+      });
+    });
   }
 
   /** Counts one more; whoever calls this calls {@link leave} when it has ended, however that was. */
   enter(): void {
-    this.#inFlight++;
+    this.#begun++;
   }
 
   leave(): void {
-    this.#inFlight--;
+    this.#begun--;
     this.#ended++;
   }
 
   /** Not all that comes in is let through. */
   get shedding(): boolean {
     const least = Math.min(this.#places.at(-1)!, this.#workable);
-    return this.#pressure.share < 1 || this.#inFlight >= least;
+    return this.#pressure.share < 1 || this.inFlight >= least;
   }
 
   /** There is no place for one more, whoever it is. */
   get full(): boolean {
-    return this.#inFlight >= this.maxInFlight;
+    return this.inFlight >= this.maxInFlight;
   }
 
   /**
@@ -138,7 +190,7 @@ export class LoadShedder {
    * @throws {WeirError} `OVERLOADED`
    */
   admit(criticality: Criticality): void {
-    const retryAfterS = this.#ask(criticality, this.#inFlight);
+    const retryAfterS = this.#ask(criticality, this.inFlight);
     if (retryAfterS === 0) return;
     this.#refused++;
     throw overloaded(retryAfterS);
@@ -149,7 +201,7 @@ export class LoadShedder {
    * @returns 0 where it may, else seconds after which it may come back
    */
   ask(criticality: Criticality): number {
-    return this.#ask(criticality, this.#inFlight + 1);
+    return this.#ask(criticality, this.inFlight + 1);
   }
 
   #ask(criticality: Criticality, inFlight: number): number {
@@ -167,9 +219,13 @@ export class LoadShedder {
     this.#backlog.look(Math.max(0, this.#ended - this.#refused), elapsedMs, utilization);
     this.#ended = 0;
     this.#refused = 0;
-    this.#lagMs = Math.max(lagMs * utilization, this.#backlog.of(this.#inFlight, this.#pressure.mostMs));
+    this.#lagMs = Math.max(lagMs * utilization, this.#backlog.of(this.inFlight, this.#pressure.mostMs));
     this.#pressure.look(this.#lagMs, elapsedMs);
+    this.#queue.most = this.#backlog.atOnce;
     const kept = Math.exp(-elapsedMs / memoryMs);
+    const refusals = this.#refusals - this.#refusalsBefore;
+    this.#refusalsBefore = this.#refusals;
+    this.#refusedPerS = this.#refusedPerS * kept + (refusals / elapsedMs) * 1_000 * (1 - kept);
     let total = 0;
     for (const own of this.#classes) total += own.weigh(kept);
     this.#workable = Math.max(minPerLook, this.#backlog.within(this.#pressure.aimMs));
@@ -208,6 +264,11 @@ class ClassLoad {
   /** What came in lately, the more recent the more. */
   #weight = 0;
   #credit = 0;
+
+  /** Some came lately. */
+  get comes(): boolean {
+    return this.#weight + this.arrived > 0.01;
+  }
 
   weigh(kept: number): number {
     this.#weight = this.#weight * kept + this.arrived;

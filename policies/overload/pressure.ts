@@ -5,16 +5,16 @@
  */
 
 /**
- * Of the bound, what the lag is brought down to once requests are refused. What is in flight waits for nothing but the loop
- * then, and each that waits costs the collector of garbage: at the bound itself a quarter of what the process can do.
+ * Of the bound, what the lag is brought down to once requests are refused: what is in flight waits for nothing but the loop
+ * then. Much less, and what waits between two looks would be all there is.
  */
-const steered = 0.4;
+const steered = 0.3;
 /** Of the integral part: what one second of a lag that is a bound above the aim takes off the logarithm of the share. */
 const integralPerS = 0.5;
 /** Of the proportional part: what such a lag takes off at once, and gives back when it is gone. */
 const proportional = 1;
 /** So far below the aim the flood is over, and what was learnt of it is forgotten so many times as fast. */
-const calm = -0.35;
+const calm = -0.12;
 const faster = 12;
 /** More bounds above the aim than so many count no further: how long a stall was says little of how many came. */
 const maxExcess = 2;

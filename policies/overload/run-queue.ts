@@ -1,0 +1,70 @@
+/** The place of one that has begun. */
+const gone = (): void => {};
+
+/** So many places may be empty before those that wait move up. */
+const maxEmpty = 1_024;
+
+/**
+ * Where requests wait to begin while the event loop has more to do than it can do: in order, and with nothing done for them
+ * yet. What is under way goes first then. Else a loop would begin whatever comes in before it goes on with what it has
+ * begun: everything is under way, little ends, and what each has read so far lives so long that the collector of garbage
+ * carries it from place to place (a third of the processor at 200 operations at once; docs/load.md). It bounds nothing: who
+ * may wait is decided before.
+ */
+export class RunQueue {
+  /** How many may be under way before others wait. */
+  most = Number.POSITIVE_INFINITY;
+  readonly #waiting: (() => void)[] = [];
+  /** Of those, the first that has not begun. */
+  #first = 0;
+  #going = false;
+  readonly #begun: () => number;
+
+  /** @param begun how many are under way */
+  constructor(begun: () => number) {
+    this.#begun = begun;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length - this.#first;
+  }
+
+  /** @param underWay with the one that asks whether it need not wait */
+  free(underWay: number): boolean {
+    return this.waiting === 0 && underWay <= this.most;
+  }
+
+  /** @param begin is called in a later turn of the event loop, and must not throw */
+  wait(begin: () => void): void {
+    this.#waiting.push(begin);
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#going || this.waiting === 0) return;
+    this.#going = true;
+    setImmediate(turn, this);
+  }
+
+  /**
+   * All that was ready in this turn of the event loop has had its turn. One more begins in any case: what is under way may
+   * wait for others than this process, and nobody is to wait for a loop that has time.
+   */
+  turn(): void {
+    this.#going = false;
+    do {
+      const begin = this.#waiting[this.#first]!;
+      this.#waiting[this.#first++] = gone;
+      begin();
+    } while (this.waiting > 0 && this.#begun() < this.most);
+    if (this.waiting === 0 || this.#first >= maxEmpty) {
+      this.#waiting.splice(0, this.#first);
+      this.#first = 0;
+    }
+    this.#goOn();
+  }
+}
+
+function turn(queue: RunQueue): void {
+  queue.turn();
+}
