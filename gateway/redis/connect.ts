@@ -26,6 +26,8 @@ export function connectRedis(settings: RedisSettings, use: 'commands' | 'message
       maxRetriesPerRequest: 0,
     }),
     autoResendUnfulfilledCommands: false,
+    // The store does it, and hears of what comes of it; ioredis lets the refusal go where nobody catches it.
+    autoResubscribe: false,
     retryStrategy: backoffMs,
     // After a failover the old primary answers READONLY: what it is asked belongs elsewhere.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
