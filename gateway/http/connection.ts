@@ -21,6 +21,9 @@ export interface ConnectionOptions {
 /** How long what a client still sends after its answer is read and thrown away. */
 const lingerMs = 5_000;
 
+/** How long it takes a client to send a request on a connection that it has just made. */
+const newMs = 500;
+
 /** How often a client that has shut its side is shown that its answer is still to come. */
 const probeMs = 500;
 
@@ -58,6 +61,7 @@ export class ClientConnection implements Connection {
   #deaf = false;
   /** But for this one. */
   #last: IncomingMessage | undefined;
+  #unasked = true;
   /** It could not be read what came after all of the above. */
   #unread: ParserError | undefined;
   #switched = false;
@@ -72,6 +76,11 @@ export class ClientConnection implements Connection {
     this.#socket = socket;
     this.#options = options;
     socket.once('end', () => this.#halfClosed());
+  }
+
+  /** Nothing has been asked on it yet, and it was made a moment ago. */
+  isNewAt(nowMs: number): boolean {
+    return this.#unasked && nowMs - this.#openedMs < newMs;
   }
 
   /** It is to end with its next answer. */
@@ -121,6 +130,7 @@ export class ClientConnection implements Connection {
 
   /** The request of this response has begun; {@link left} must follow when the response has closed. */
   entered(exchange: Exchange): void {
+    this.#unasked = false;
     this.#exchanges.push(exchange);
   }
 

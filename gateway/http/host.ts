@@ -12,7 +12,6 @@ import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type Router } from 'express';
 import type { RequestContext } from '#core/context.ts';
-import type { Criticality } from '#core/criticality.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import type { Logger } from '#core/log.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
@@ -208,7 +207,12 @@ export class HttpHost {
     const closed = new Promise<void>((resolve) => (this.#emptied = resolve));
     if (this.#open === 0) this.#emptied();
     const idleUntilMs = performance.now() + idleMs;
-    const closeIdle = () => performance.now() >= idleUntilMs && this.server.closeIdleConnections();
+    const closeIdle = () => {
+      const nowMs = performance.now();
+      // One that has just been made was made to ask something.
+      for (const connection of this.#connections.values()) if (connection.isNewAt(nowMs)) return;
+      if (nowMs >= idleUntilMs) this.server.closeIdleConnections();
+    };
     // A connection is idle only once its answer is out, so those in use now are looked at again.
     const idle = setInterval(closeIdle, 50);
     closeIdle();
@@ -356,6 +360,7 @@ export class HttpHost {
       if (!switched) settled(context);
       pipeline.leave();
       connection.left(request);
+      if (context.errorCode === 'OVERLOADED') connection.holdOff(this.#holdOffMs(request.socket));
     });
     return context;
   }
@@ -401,13 +406,13 @@ export class HttpHost {
   #refusedAtOnce(request: IncomingMessage, response: ServerResponse): boolean {
     const { load } = this.#options;
     if (load.full) {
-      this.#refuseAtOnce(request, response, load.overflow(), 'critical');
+      this.#refuseAtOnce(request, response, load.overflow());
       return true;
     }
     const criticality = this.#pipeline.criticalityOf(request);
     if (criticality === undefined) return false;
     const retryAfterS = load.ask(criticality);
-    if (retryAfterS > 0) this.#refuseAtOnce(request, response, retryAfterS, criticality);
+    if (retryAfterS > 0) this.#refuseAtOnce(request, response, retryAfterS);
     else this.#admitted = request;
     return retryAfterS > 0;
   }
@@ -430,24 +435,24 @@ export class HttpHost {
     });
   }
 
-  #refuseAtOnce(
-    request: IncomingMessage,
-    response: ServerResponse,
-    retryAfterS: number,
-    criticality: Criticality,
-  ): void {
-    const { arrivals, load, telemetry } = this.#options;
+  #refuseAtOnce(request: IncomingMessage, response: ServerResponse, retryAfterS: number): void {
+    const { arrivals, telemetry } = this.#options;
     const connection = this.#connectionOf(request.socket);
     const { draining } = connection;
     const refused = this.#atOnce.answer(request, response, retryAfterS, draining, arrivals.addresses);
     telemetry.refused(refused);
     if (draining || keptWaiting(response)) connection.ending();
     if (hasBody(request)) connection.entered({ context: undefined, request, response });
-    const holdOffMs = load.holdOffMs(criticality);
-    // A load balancer is many clients.
-    const spared = holdOffMs === 0 || arrivals.addresses.trusts(plainIp(request.socket.remoteAddress ?? ''));
     // What came in one packet with its head is read by then, and for most that is all.
-    setImmediate(endRefused, connection, request, spared ? 0 : holdOffMs);
+    setImmediate(endRefused, connection, request, this.#holdOffMs(request.socket));
+  }
+
+  /** How long the connection of a client is not listened to that is refused now. */
+  #holdOffMs({ remoteAddress = '' }: Socket): number {
+    const { load, arrivals } = this.#options;
+    const { holdOffMs } = load;
+    // A load balancer is many clients.
+    return holdOffMs === 0 || arrivals.addresses.trusts(plainIp(remoteAddress)) ? 0 : holdOffMs;
   }
 
   #connect(request: IncomingMessage, socket: Socket, head: Buffer): void {

@@ -35,11 +35,12 @@ const minPerLook = 2;
 const memoryMs = 1_000;
 
 /**
- * So many refusals a second are free, as it were. Of those above, each a second makes the connections of refused clients wait
- * a millisecond longer, at the most for the least `Retry-After`.
+ * So many refusals a second are free, as it were. Each of those above makes the connections of refused clients wait two
+ * milliseconds longer.
  */
 const freeRefusalsPerS = 500;
-const maxHoldOffMs = 1_000;
+const holdOffPerRefusalMs = 2;
+const maxHoldOffMs = 2_000;
 
 /** The longest `Retry-After`, in seconds. */
 const maxRetryAfterS = 10;
@@ -121,13 +122,10 @@ export class LoadShedder {
   /**
    * How long a connection is not read from after a refusal, in milliseconds, in steps of 50; 0 while few are refused. Clients
    * that come back at once all the same, in a flood, could else keep the process busy with nothing but telling them to go.
-   * @param criticality of what was refused; where more critical ones come, they may come over the same connection
    */
-  holdOffMs(criticality: Criticality): number {
-    const aboveFree = Math.min(maxHoldOffMs, this.#refusedPerS - freeRefusalsPerS);
-    const rank = criticalities.indexOf(criticality);
-    if (aboveFree <= 0 || this.#classes.some((own, other) => other < rank && own.comes)) return 0;
-    return Math.ceil(aboveFree / 50) * 50;
+  get holdOffMs(): number {
+    const wantedMs = (this.#refusedPerS - freeRefusalsPerS) * holdOffPerRefusalMs;
+    return wantedMs <= 0 ? 0 : Math.ceil(Math.min(maxHoldOffMs, wantedMs) / 50) * 50;
   }
 
   /** There is time to begin one more. */
@@ -243,7 +241,8 @@ export class LoadShedder {
   /** The more is refused, the longer clients are asked to stay away, and not all for as long: they would come back as one. */
   #retryAfterS(): number {
     const longestS = Math.min(maxRetryAfterS, 2 + Math.ceil(1 / this.#pressure.share));
-    return 1 + (this.#refusals++ % longestS);
+    // Nobody is asked back before he would be heard.
+    return Math.max(Math.ceil(this.holdOffMs / 1_000), 1 + (this.#refusals++ % longestS));
   }
 }
 
@@ -264,11 +263,6 @@ class ClassLoad {
   /** What came in lately, the more recent the more. */
   #weight = 0;
   #credit = 0;
-
-  /** Some came lately. */
-  get comes(): boolean {
-    return this.#weight + this.arrived > 0.01;
-  }
 
   weigh(kept: number): number {
     this.#weight = this.#weight * kept + this.arrived;

@@ -1,6 +1,13 @@
 /** The place of one that has begun. */
 const gone = (): void => {};
 
+/** A turn of the event loop that is shorter has little in it, milliseconds; one that is longer, enough. */
+const shortMs = 1;
+const longMs = 2;
+
+/** However little there is in a turn, no more begin in one for which there is no room. */
+const mostAnyway = 64;
+
 /** So many places may be empty before those that wait move up. */
 const maxEmpty = 1_024;
 
@@ -18,11 +25,19 @@ export class RunQueue {
   /** Of those, the first that has not begun. */
   #first = 0;
   #going = false;
+  /** When the last turn was over, and how many begin in this one, whatever is under way. */
+  #turnedMs = 0;
+  #anyway = 1;
   readonly #begun: () => number;
+  readonly #nowMs: () => number;
 
-  /** @param begun how many are under way */
-  constructor(begun: () => number) {
+  /**
+   * @param begun how many are under way
+   * @param nowMs a clock that never goes back
+   */
+  constructor(begun: () => number, nowMs: () => number = () => performance.now()) {
     this.#begun = begun;
+    this.#nowMs = nowMs;
   }
 
   get waiting(): number {
@@ -47,20 +62,25 @@ export class RunQueue {
   }
 
   /**
-   * All that was ready in this turn of the event loop has had its turn. One more begins in any case: what is under way may
-   * wait for others than this process, and nobody is to wait for a loop that has time.
+   * All that was ready in this turn of the event loop has had its turn. One more begins in any case, and more and more as long
+   * as turns are short: what is under way may wait for others than this process, and nobody is to wait for a loop that has time.
    */
   turn(): void {
     this.#going = false;
-    do {
+    const nowMs = this.#nowMs();
+    const tookMs = nowMs - this.#turnedMs;
+    if (tookMs > longMs) this.#anyway = 1;
+    else if (tookMs < shortMs) this.#anyway = Math.min(mostAnyway, 2 * this.#anyway);
+    for (let begun = 0; this.waiting > 0 && (begun < this.#anyway || this.#begun() < this.most); begun++) {
       const begin = this.#waiting[this.#first]!;
       this.#waiting[this.#first++] = gone;
       begin();
-    } while (this.waiting > 0 && this.#begun() < this.most);
+    }
     if (this.waiting === 0 || this.#first >= maxEmpty) {
       this.#waiting.splice(0, this.#first);
       this.#first = 0;
     }
+    this.#turnedMs = nowMs;
     this.#goOn();
   }
 }

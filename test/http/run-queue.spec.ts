@@ -9,21 +9,44 @@ import { startUpstream, type TestUpstream } from '../support/upstream.ts';
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('The run queue', () => {
-  test('begins in order, at least one a turn, and as many as may be under way', async () => {
+  const clock = { ms: 0 };
+  const nowMs = () => clock.ms;
+  /** A turn that takes so long. */
+  const turnOf = (ms: number) => {
+    clock.ms += ms;
+    return turn();
+  };
+
+  test('begins in order, one a turn, and as many as may be under way', async () => {
     const state = { underWay: 2 };
-    const queue = new RunQueue(() => state.underWay);
+    const queue = new RunQueue(() => state.underWay, nowMs);
     queue.most = 2;
     const begun: number[] = [];
     for (let index = 0; index < 8; index++) queue.wait(() => void begun.push(index));
     expect(begun).toEqual([]);
-    await turn();
+    await turnOf(10);
     expect(begun).toEqual([0]);
-    await turn();
+    await turnOf(10);
     expect(begun).toEqual([0, 1]);
     state.underWay = 0;
-    await turn();
+    await turnOf(10);
     expect(begun).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(queue.waiting).toBe(0);
+  });
+
+  test('begins twice as many in each turn as in the one before while turns are short, for nothing under way waits then', async () => {
+    const queue = new RunQueue(() => 500, nowMs);
+    queue.most = 64;
+    let begun = 0;
+    for (let index = 0; index < 1_000; index++) queue.wait(() => begun++);
+    await turnOf(10);
+    const counts: number[] = [];
+    for (let turns = 0; turns < 8; turns++) {
+      const before = begun;
+      await turnOf(turns < 7 ? 0.5 : 10);
+      counts.push(begun - before);
+    }
+    expect(counts).toEqual([2, 4, 8, 16, 32, 64, 64, 1]);
   });
 
   test('lets nobody pass those that wait, though there is room again', async () => {
@@ -49,13 +72,13 @@ describe('The run queue', () => {
   });
 
   test('keeps none of those that have begun, however long it never runs empty', async () => {
-    const queue = new RunQueue(() => 9);
+    const queue = new RunQueue(() => 9, nowMs);
     queue.most = 1;
     let begun = 0;
     for (let index = 0; index < 3_000; index++) {
       queue.wait(() => begun++);
       queue.wait(() => begun++);
-      await turn();
+      await turnOf(10);
     }
     expect([begun, queue.waiting]).toEqual([3_000, 3_000]);
   });

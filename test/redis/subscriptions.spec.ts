@@ -33,7 +33,7 @@ describe('A store that listens', () => {
     monitor.on('monitor', (_time: string, [command, ...channels]: string[]) => {
       if (command?.toLowerCase() === 'subscribe') subscribed.push(...channels);
     });
-    await redis.client.client('KILL', 'TYPE', 'pubsub');
+    await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await until(() => heard.resumed >= 2);
     const channel = `${store.prefix}news`;
     await redis.client.publish(channel, 'hello');
