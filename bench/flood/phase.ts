@@ -19,6 +19,8 @@ export interface Second extends LoaderSecond {
 
 /** All of it, per second where it says so. */
 export interface Phase {
+  /** Seconds in which load was offered; looks at a busy generator may be fewer. */
+  readonly lengthS: number;
   readonly seconds: readonly Second[];
   readonly sentPerS: number;
   /** Due, but not sent: the generator had no connection left. */
@@ -60,18 +62,22 @@ export async function runPhase(core: number, subject: Subject, offer: Offer): Pr
   return { ...summary(seconds, offer.seconds), cpu, foreign: noise.take() };
 }
 
-/** Several phases of one length as one. */
+/** Several phases as one. */
 export function together(phases: readonly Phase[]): Phase {
   const all = phases.flatMap(({ seconds }) => seconds);
   // The last of each is what was left after its time.
   const whole = phases.flatMap(({ seconds }) => seconds.slice(0, -1));
-  const mean = (of: (phase: Phase) => number) => phases.reduce((sum, phase) => sum + of(phase), 0) / phases.length;
+  const lengthS = phases.reduce((sum, phase) => sum + phase.lengthS, 0);
   return {
-    ...summary(all, whole.length),
+    ...summary(all, lengthS),
     seconds: [...whole, all.at(-1)!],
-    cpu: mean(({ cpu }) => cpu),
+    cpu: mean(phases.map(({ cpu }) => cpu)),
     foreign: Math.max(...phases.map(({ foreign }) => foreign)),
   };
+}
+
+export function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }
 
 function summary(seconds: readonly Second[], length: number): Omit<Phase, 'cpu' | 'foreign'> {
@@ -85,6 +91,7 @@ function summary(seconds: readonly Second[], length: number): Omit<Phase, 'cpu' 
   const refused = merged(seconds.map((second) => second.refused));
   const health = seconds.map((second) => second.health);
   return {
+    lengthS: length,
     seconds,
     kinds,
     ok,

@@ -69,7 +69,7 @@ function byKind({ kinds, floods }: Flooded): string[] {
 function remarks({ floods }: Flooded): string[] {
   const capacity = floods.map(({ capacityPerS }) => Math.round(capacityPerS));
   const foreign = Math.max(...floods.map(({ phase }) => phase.foreign)) * 100;
-  const seconds = floods[0]!.phase.seconds.length - 1;
+  const seconds = floods[0]!.phase.lengthS;
   const short = floods.filter((flood) => !isWhole(flood));
   return [
     `What it can do: ${Math.min(...capacity).toLocaleString('en')} to ${Math.max(...capacity).toLocaleString('en')} requests/s, ` +

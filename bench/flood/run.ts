@@ -1,7 +1,7 @@
 /** A workload, flooded: what the gateway can do, then several times that, then what it can do again. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from '../scenario.ts';
-import { runPhase, together, type Phase } from './phase.ts';
+import { mean, runPhase, together, type Phase } from './phase.ts';
 import { startSubject, type Workload } from './workloads.ts';
 
 /** How many times what it can do. */
@@ -80,8 +80,4 @@ export async function flood(
   }));
   const { name, title, requests } = workload;
   return { workload: name, title, kinds: requests.map((request) => request.name), floods };
-}
-
-function mean(numbers: readonly number[]): number {
-  return numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 }

@@ -61,7 +61,6 @@ export class ClientConnection implements Connection {
   #deaf = false;
   /** But for this one. */
   #last: IncomingMessage | undefined;
-  #unasked = true;
   /** It could not be read what came after all of the above. */
   #unread: ParserError | undefined;
   #switched = false;
@@ -80,7 +79,7 @@ export class ClientConnection implements Connection {
 
   /** Nothing has been asked on it yet, and it was made a moment ago. */
   isNewAt(nowMs: number): boolean {
-    return this.#unasked && nowMs - this.#openedMs < newMs;
+    return !this.busy && this.#idleSinceMs === this.#openedMs && nowMs - this.#openedMs < newMs;
   }
 
   /** It is to end with its next answer. */
@@ -130,7 +129,6 @@ export class ClientConnection implements Connection {
 
   /** The request of this response has begun; {@link left} must follow when the response has closed. */
   entered(exchange: Exchange): void {
-    this.#unasked = false;
     this.#exchanges.push(exchange);
   }
 
@@ -140,7 +138,10 @@ export class ClientConnection implements Connection {
     else linger(request, () => this.#finished(request));
   }
 
-  /** Reads nothing for so long, 0 for not at all, if nothing is under way: its client was told to stay away, and need not be told again yet. */
+  /**
+   * Reads nothing for so long, if nothing is under way: its client was told to stay away, and need not be told again yet. 0
+   * goes on reading.
+   */
   holdOff(ms: number): void {
     if (ms === 0 || !this.free || this.draining || this.#switched || this.#heldOff || this.#socket.destroyed) return;
     this.#socket.pause();
