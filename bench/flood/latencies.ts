@@ -34,3 +34,9 @@ export class Latencies {
     return Number.NaN;
   }
 }
+
+export function merged(all: readonly (readonly (readonly [bucket: number, count: number])[])[]): Latencies {
+  const latencies = new Latencies();
+  for (const counts of all) for (const [bucket, count] of counts) latencies.addBucket(bucket, count);
+  return latencies;
+}

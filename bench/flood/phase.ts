@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { Noise } from '../noise.ts';
 import { spawnOn } from '../processes.ts';
 import { node } from '../subjects/node.ts';
-import { Latencies } from './latencies.ts';
+import { merged, type Latencies } from './latencies.ts';
 import type { KindCounts, LoaderOrders, LoaderSecond } from './orders.ts';
 import type { Subject } from './workloads.ts';
 
@@ -104,12 +104,6 @@ function summary(seconds: readonly Second[], length: number): Omit<Phase, 'cpu' 
     peakRssBytes: Math.max(...seconds.map(({ rssBytes: bytes }) => bytes)),
     slowestHealthMs: health.includes(undefined) ? undefined : Math.max(...(health as number[])),
   };
-}
-
-function merged(all: readonly LoaderSecond['ok'][]): Latencies {
-  const latencies = new Latencies();
-  for (const counts of all) for (const [bucket, count] of counts) latencies.addBucket(bucket, count);
-  return latencies;
 }
 
 async function askHealth(adminUrl: string): Promise<Health> {

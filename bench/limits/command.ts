@@ -63,7 +63,8 @@ export async function limits(argv: readonly string[], say: (text: string) => voi
     const kept = returnsReport(returned);
     console.log(`${kept}\n`);
     const markdown = [heading, added, waited, kept].join('\n\n');
-    const latencies = { before: pauses.before.counts(), during: pauses.during.counts() };
+    const { before, during } = pauses;
+    const latencies = { before: before.all.counts(), during: during.all.counts() };
     const figures = { machine: heading, rounds: outcome.rounds, pauses: { ...pauses, ...latencies }, returned };
     await keepResults({ markdown, figures }, options.json);
     if (options.write) {
