@@ -24,6 +24,7 @@ import { EarlyBytes } from './early-bytes.ts';
 import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
 import { replyWithError } from './error-reply.ts';
 import { keptWaiting } from './expectation.ts';
+import { messagesOf } from './express-messages.ts';
 import { listenAt } from './listen-at.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { ListenSettings } from './settings.ts';
@@ -117,6 +118,7 @@ export class HttpHost {
     };
     this.server = this.#createServer(
       {
+        ...messagesOf(app),
         maxHeaderSize: settings.maxHeaderBytes,
         headersTimeout: settings.headersTimeout,
         // The whole request; a body may take longer as long as bytes keep coming.
