@@ -33,6 +33,8 @@ export function createDoors(
       return false;
     },
 
+    criticalityOf: (headers, content) => graphql?.criticalityOf(headers, content),
+
     upgrade(
       context: RequestContext,
       request: IncomingMessage,

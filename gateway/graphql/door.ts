@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
+import type { Criticality } from '#core/criticality.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import { firstValue, type Headers } from '#core/headers.ts';
 import type { Logger } from '#core/log.ts';
@@ -28,7 +29,7 @@ import { GraphiqlPage } from './graphiql.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { OperationLog } from './operation-log.ts';
 import { Operations } from './operations.ts';
-import type { GraphqlParameters } from './parameters.ts';
+import { peekContent, type GraphqlParameters } from './parameters.ts';
 import { Preparer } from './prepare.ts';
 import type { Refusal } from './refusal.ts';
 import type { Result } from './result.ts';
@@ -85,6 +86,8 @@ export type RunOperation = (context: RequestContext, parameters: GraphqlParamete
 export interface GraphqlDoor {
   /** Answers through `context.reply`; `context.body` holds the whole body, if there is one. */
   handle(context: RequestContext): void;
+  /** How much the operation of a POST matters; undefined where that is not known yet. */
+  criticalityOf(headers: Headers, content: Buffer): Criticality | undefined;
   /** Takes over a connection that asks for a WebSocket. */
   upgrade(context: RequestContext, request: IncomingMessage, socket: Socket, head: Buffer): void;
   readonly run: RunOperation;
@@ -188,6 +191,10 @@ class Door implements GraphqlDoor {
     } catch (thrown) {
       this.#refuse(context, thrown);
     }
+  }
+
+  criticalityOf(headers: Headers, content: Buffer): Criticality | undefined {
+    return this.#operations.criticalityOf(peekContent(headers, content));
   }
 
   #give(context: RequestContext): void {

@@ -8,6 +8,7 @@ import {
 } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
+import type { Criticality } from '#core/criticality.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
 import { perCall } from '#core/price.ts';
 import { costOf, type Standing } from '#core/reservation.ts';
@@ -129,14 +130,18 @@ export class Operations {
   admitEarly(context: RequestContext): Promise<void> | undefined {
     const { load } = this.#engine;
     if (context.admitted || !load.shedding) return undefined;
-    const parameters = peek(context);
-    const prepared = parameters && this.#documents.known(parameters);
-    if (!prepared || 'errors' in prepared) return undefined;
-    const operation = operationOf(prepared.operations, parameters.operationName);
-    if (!operation) return undefined;
-    load.admit(operation.criticality);
+    const criticality = this.criticalityOf(peek(context));
+    if (criticality === undefined) return undefined;
+    load.admit(criticality);
     context.admitted = true;
     return load.pause();
+  }
+
+  /** How much an operation matters whose document is known; undefined for all others. */
+  criticalityOf(parameters: GraphqlParameters | undefined): Criticality | undefined {
+    const prepared = parameters && this.#documents.known(parameters);
+    if (!prepared || 'errors' in prepared) return undefined;
+    return operationOf(prepared.operations, parameters.operationName)?.criticality;
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import type { Headers } from '#core/headers.ts';
 
 /** GraphQL over HTTP, §4.1: what a request asks to be run. */
 export interface GraphqlParameters {
@@ -74,19 +75,26 @@ const members: ReadonlySet<string> = new Set(['query', 'documentId', 'operationN
 
 /** What a request in one of the plain forms asks for, as far as that can be told without refusing it for how it asks. */
 export function peek(context: RequestContext): GraphqlParameters | undefined {
+  const { method, headers, body } = context;
+  if (method === 'POST') return body && peekContent(headers, body);
   try {
-    return context.method === 'POST' ? peekBody(context) : peekQuery(context);
+    return peekQuery(context);
   } catch {
     return undefined;
   }
 }
 
-function peekBody({ headers, body }: RequestContext): GraphqlParameters | undefined {
-  if (!body || body.length > maxPeekBytes || headers['content-encoding'] !== undefined) return undefined;
+/** The same of a POST. */
+export function peekContent(headers: Headers, content: Buffer): GraphqlParameters | undefined {
+  if (content.length > maxPeekBytes || headers['content-encoding'] !== undefined) return undefined;
   if (!plainJson.has(headers['content-type'] as string)) return undefined;
-  const given: unknown = JSON.parse(body.toString());
-  if (isMap(given)) for (const name in given) if (!members.has(name)) return undefined;
-  return readParameters(given);
+  try {
+    const given: unknown = JSON.parse(content.toString());
+    if (isMap(given)) for (const name in given) if (!members.has(name)) return undefined;
+    return readParameters(given);
+  } catch {
+    return undefined;
+  }
 }
 
 /** GraphQL over HTTP, §5.2. */

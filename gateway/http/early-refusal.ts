@@ -4,7 +4,7 @@ import { firstValue } from '#core/headers.ts';
 import type { UnroutedRequest } from '#gateway/telemetry/access-log.ts';
 import { requestId, schemeOf } from './arrival.ts';
 import type { ClientAddresses } from './client-address.ts';
-import { errorHeaders, problem } from './error-reply.ts';
+import { errorAnswer, type ErrorForm } from './error-reply.ts';
 
 /** Stands where the id of the request will. */
 const idMark = '\u0000';
@@ -16,20 +16,21 @@ const idMark = '\u0000';
 export class EarlyRefusal {
   readonly #code: ErrorCode;
   readonly #status: number;
-  readonly #fields: readonly string[];
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #before: string;
   readonly #after: string;
 
-  constructor(code: ErrorCode) {
+  /** @param form of the door that it stands before */
+  constructor(code: ErrorCode, form: ErrorForm) {
     const error = new WeirError(code);
-    const body = JSON.stringify(problem(error, idMark));
+    const { body, headers: fields } = errorAnswer(error, form, idMark);
     const [before, after] = body.split(JSON.stringify(idMark).slice(1, -1)) as [string, string];
     this.#code = code;
     this.#status = error.status;
     this.#before = before;
     this.#after = after;
-    const { 'retry-after': _, ...headers } = errorHeaders(error);
-    this.#fields = Object.entries(headers).flat();
+    const { 'retry-after': _, ...headers } = fields;
+    this.#headers = headers;
   }
 
   /** @returns what there is to say of it */
@@ -43,9 +44,13 @@ export class EarlyRefusal {
     const { headers } = request;
     const id = requestId(firstValue(headers['x-request-id']));
     const body = `${this.#before}${id}${this.#after}`;
-    const fields = [...this.#fields, 'content-length', String(body.length)];
-    fields.push('retry-after', String(retryAfterS), 'x-request-id', id);
-    if (closing || !endsPlainly(request)) fields.push('connection', 'close');
+    const fields: Record<string, string> = {
+      ...this.#headers,
+      'content-length': String(body.length),
+      'retry-after': String(retryAfterS),
+      'x-request-id': id,
+    };
+    if (closing || !endsPlainly(request)) fields.connection = 'close';
     response.writeHead(this.#status, fields);
     // Ids are ASCII, and so is the table: Node joins such a text with the head, one write for both.
     response.end(body, 'latin1');

@@ -1,7 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
 import { errorRow, type ErrorCode, type WeirError } from '#core/errors.ts';
-import type { Headers } from '#core/headers.ts';
 
 /**
  * Answers with an error, in the form of the door the request came to: `application/problem+json` (RFC 9457) for REST, the
@@ -17,19 +16,31 @@ export function replyWithError(context: RequestContext, error: WeirError): void 
     reply.destroy();
     return;
   }
-  const graphql = context.route?.door === 'graphql';
-  const body = Buffer.from(JSON.stringify(graphql ? graphqlErrors(context, error) : problem(error, context.id)));
-  const headers: Headers = {
-    ...errorHeaders(error),
-    'content-length': String(body.length),
-  };
-  if (graphql) headers['content-type'] = 'application/json; charset=utf-8';
+  const form = context.route?.door === 'graphql' ? 'graphql' : 'problem';
+  const { body: text, headers } = errorAnswer(error, form, context.id);
+  const body = Buffer.from(text);
+  headers['content-length'] = String(body.length);
   reply.head(error.status, headers);
   reply.end(context.method === 'HEAD' ? undefined : body);
 }
 
+/** A problem of RFC 9457, or the `errors` of GraphQL. */
+export type ErrorForm = 'problem' | 'graphql';
+
+/** An error in either form, but for the length of its content. */
+export function errorAnswer(
+  error: WeirError,
+  form: ErrorForm,
+  requestId: string,
+): { readonly body: string; readonly headers: Record<string, string> } {
+  const headers = errorHeaders(error);
+  if (form === 'problem') return { body: JSON.stringify(problem(error, requestId)), headers };
+  headers['content-type'] = 'application/json; charset=utf-8';
+  return { body: JSON.stringify(graphqlErrors(error, requestId)), headers };
+}
+
 /** What every answer with an error says in its head, whoever writes it. */
-export function errorHeaders({ code, headers, retryAfterS }: WeirError): Record<string, string> {
+function errorHeaders({ code, headers, retryAfterS }: WeirError): Record<string, string> {
   return {
     ...headers,
     'content-type': 'application/problem+json',
@@ -53,7 +64,7 @@ export function errorSigns(code: ErrorCode, retryAfterS?: number): Record<string
 }
 
 /** RFC 9457. */
-export function problem(error: WeirError, requestId: string): object {
+function problem(error: WeirError, requestId: string): object {
   const row = errorRow(error.code);
   return {
     // Extensions first: they never stand in for a member that RFC 9457 §3.1 defines.
@@ -68,13 +79,13 @@ export function problem(error: WeirError, requestId: string): object {
   };
 }
 
-function graphqlErrors(context: RequestContext, error: WeirError): object {
+function graphqlErrors(error: WeirError, requestId: string): object {
   const { code, upstream, extensions } = error;
   return {
     errors: [
       {
         message: error.message,
-        extensions: { ...extensions, code, ...(upstream !== undefined && { upstream }), requestId: context.id },
+        extensions: { ...extensions, code, ...(upstream !== undefined && { upstream }), requestId },
       },
     ],
   };

@@ -21,9 +21,9 @@ import { plainIp } from './client-address.ts';
 import { ClientConnection, type ConnectionOptions, type ParserError } from './connection.ts';
 import { ConnectionLimit } from './connection-limit.ts';
 import { EarlyBytes } from './early-bytes.ts';
-import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
+import { hasBody } from './early-refusal.ts';
+import { Entrance } from './entrance.ts';
 import { replyWithError } from './error-reply.ts';
-import { keptWaiting } from './expectation.ts';
 import { messagesOf } from './express-messages.ts';
 import { listenAt } from './listen-at.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -69,11 +69,7 @@ export class HttpHost {
   readonly #connections = new Map<Socket, ClientConnection>();
   readonly #connectionOptions: ConnectionOptions;
   readonly #perIp: ConnectionLimit;
-  readonly #atOnce = new EarlyRefusal('OVERLOADED');
-  /** The request that was let in last while load was shed. */
-  #admitted: IncomingMessage | undefined;
-  /** When the request came that begins now, if it had to wait for that. */
-  #cameMs: number | undefined;
+  readonly #entrance: Entrance;
   #pipeline: Pipeline;
   /** Connections that were opened before end with their next answer. */
   #drainedMs = Number.NEGATIVE_INFINITY;
@@ -95,6 +91,13 @@ export class HttpHost {
       answerUnread: (cause, socket) => this.#answerUnread(cause, socket),
     };
     this.#perIp = new ConnectionLimit(settings.maxConnectionsPerIp);
+    this.#entrance = new Entrance({
+      load: options.load,
+      arrivals: options.arrivals,
+      telemetry: options.telemetry,
+      connectionOf: (socket) => this.#connectionOf(socket),
+      pipeline: () => this.#pipeline,
+    });
     const app = this.#express();
     const begin = (request: IncomingMessage, response: ServerResponse) => {
       // Express would answer what it cannot parse itself, past every stage.
@@ -102,19 +105,12 @@ export class HttpHost {
       request.url = '/';
       app(request, response);
     };
-    const run = (request: IncomingMessage, response: ServerResponse) => {
-      const { load } = options;
-      if (load.shedding && this.#refusedAtOnce(request, response)) return;
-      // Of which it is not known yet how much they matter, they are asked later, and wait then.
-      if (load.mayBegin || (load.shedding && this.#admitted !== request)) begin(request, response);
-      else this.#queue(request, response, begin);
-    };
     const serve = (request: IncomingMessage, response: ServerResponse) => {
       const connection = this.#connections.get(request.socket);
       // What had come with the certificate that was refused.
       if (!connection) request.socket.destroy();
-      else if (connection.takes(request)) run(request, response);
-      else connection.postpone(request, () => run(request, response));
+      else if (connection.takes(request)) this.#entrance.take(request, response, begin);
+      else connection.postpone(request, () => this.#entrance.take(request, response, begin));
     };
     this.server = this.#createServer(
       {
@@ -343,8 +339,8 @@ export class HttpHost {
   ): RequestContext {
     const { arrivals, load, settled, begun } = this.#options;
     const connection = this.#connectionOf(request.socket);
-    const context = arrive(request, response, arrivals, connection, url, this.#cameMs ?? arrivals.clock.monotonicMs());
-    context.admitted = this.#admitted === request;
+    const context = arrive(request, response, arrivals, connection, url, this.#entrance.cameMs);
+    context.admitted = this.#entrance.admitted(request);
     load.enter();
     pipeline.enter();
     connection.entered({ context, request, response });
@@ -362,7 +358,7 @@ export class HttpHost {
       if (!switched) settled(context);
       pipeline.leave();
       connection.left(request);
-      if (context.errorCode === 'OVERLOADED') connection.holdOff(this.#holdOffMs(request.socket));
+      if (context.errorCode === 'OVERLOADED') connection.holdOff(this.#entrance.holdOffMs(request.socket));
     });
     return context;
   }
@@ -387,7 +383,7 @@ export class HttpHost {
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const response = this.#upgrades.take(request, socket);
     this.#connectionOf(socket).switchProtocol();
-    if (this.#options.load.shedding && this.#refusedAtOnce(request, response)) return;
+    if (this.#entrance.refuses(request, response)) return;
     const pipeline = this.#pipeline;
     const context = this.#begin(request, response, socket, pipeline, request.url ?? '');
     context.upgrading = request.method === 'GET';
@@ -402,59 +398,6 @@ export class HttpHost {
     };
     const dispatch = () => pipeline.doors.upgrade(context, request, socket, nothing, switched);
     runStages(pipeline.stages, context, dispatch, (error) => this.#refuse(context, error));
-  }
-
-  /** Asks for a request while load is shed, before anything is made of it. What still comes of a refused one is thrown away. */
-  #refusedAtOnce(request: IncomingMessage, response: ServerResponse): boolean {
-    const { load } = this.#options;
-    if (load.full) {
-      this.#refuseAtOnce(request, response, load.overflow());
-      return true;
-    }
-    const criticality = this.#pipeline.criticalityOf(request);
-    if (criticality === undefined) return false;
-    const retryAfterS = load.ask(criticality);
-    if (retryAfterS > 0) this.#refuseAtOnce(request, response, retryAfterS);
-    else this.#admitted = request;
-    return retryAfterS > 0;
-  }
-
-  /** Lets a request wait until the event loop has time for it, with nothing made of it yet. */
-  #queue(request: IncomingMessage, response: ServerResponse, begin: RequestListener): void {
-    const { load, arrivals, telemetry } = this.#options;
-    const connection = this.#connectionOf(request.socket);
-    const admitted = this.#admitted === request;
-    const cameMs = arrivals.clock.monotonicMs();
-    connection.queue(request, () => {
-      if (admitted) this.#admitted = request;
-      this.#cameMs = cameMs;
-      begin(request, response);
-      this.#cameMs = undefined;
-    });
-    load.wait(() => {
-      if (!request.socket.destroyed) connection.dequeue();
-      else telemetry.refused(new RefusedRequest(request, arrivals.addresses, 'CLIENT_CLOSED_REQUEST'));
-    });
-  }
-
-  #refuseAtOnce(request: IncomingMessage, response: ServerResponse, retryAfterS: number): void {
-    const { arrivals, telemetry } = this.#options;
-    const connection = this.#connectionOf(request.socket);
-    const { draining } = connection;
-    const refused = this.#atOnce.answer(request, response, retryAfterS, draining, arrivals.addresses);
-    telemetry.refused(refused);
-    if (draining || keptWaiting(response)) connection.ending();
-    if (hasBody(request)) connection.entered({ context: undefined, request, response });
-    // What came in one packet with its head is read by then, and for most that is all.
-    setImmediate(endRefused, connection, request, this.#holdOffMs(request.socket));
-  }
-
-  /** How long the connection of a client is not listened to that is refused now. */
-  #holdOffMs({ remoteAddress = '' }: Socket): number {
-    const { load, arrivals } = this.#options;
-    const { holdOffMs } = load;
-    // A load balancer is many clients.
-    return holdOffMs === 0 || arrivals.addresses.trusts(plainIp(remoteAddress)) ? 0 : holdOffMs;
   }
 
   #connect(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -486,9 +429,4 @@ export class HttpHost {
     if (telling) void telling.then(() => replyWithError(context, error));
     else replyWithError(context, error);
   }
-}
-
-function endRefused(connection: ClientConnection, request: IncomingMessage, holdOffMs: number): void {
-  if (hasBody(request)) connection.left(request);
-  connection.holdOff(holdOffMs);
 }

@@ -2,13 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
 import type { Criticality } from '#core/criticality.ts';
-import type { GatewayRoutes } from '#gateway/routing/routing.ts';
+import type { Headers } from '#core/headers.ts';
+import type { GatewayRoute, GatewayRoutes } from '#gateway/routing/routing.ts';
 import type { Stage } from '#gateway/stage.ts';
 
 /** Where a request goes once it has passed all stages. */
 export interface Doors {
   /** @returns true when the path is a page, which Express's own routes serve */
   dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean;
+  /** How much what a request for GraphQL asks matters, where that is known already. */
+  criticalityOf(headers: Headers, content: Buffer): Criticality | undefined;
   /** `switched` is told once the client has its 101, with what says goodbye to it where it is not just to be closed. */
   upgrade(
     context: RequestContext,
@@ -37,17 +40,16 @@ export class Pipeline {
   }
 
   /**
-   * How much a request matters that nothing has been made of yet, as far as its head says it: so that it can be refused for
-   * what refusing it at the stage `shed` would cost several times over. Undefined for what has to go the whole way: what has
-   * no route, what is decided operation by operation, and requests of other origins, whose scripts could not read a refusal
-   * without the headers of CORS.
+   * The route of a request that nothing has been made of yet, as far as its head says it: so that it can be refused for what
+   * refusing it at the stage `shed` would cost several times over. Undefined for what has to go the whole way: what has no
+   * route, and requests of other origins, whose scripts could not read a refusal without the headers of CORS.
    */
-  criticalityOf({ url = '', method = '', headers }: IncomingMessage): Criticality | undefined {
+  routeOf({ url = '', method = '', headers }: IncomingMessage): GatewayRoute | undefined {
     if (url.charCodeAt(0) !== 0x2f || headers.origin !== undefined) return undefined;
     const question = url.indexOf('?');
     const path = question < 0 ? url : url.slice(0, question);
     const query = question < 0 ? '' : url.slice(question + 1);
-    return this.#routes.find({ path, method, host: (headers.host ?? '').toLowerCase(), query, headers })?.criticality;
+    return this.#routes.find({ path, method, host: (headers.host ?? '').toLowerCase(), query, headers });
   }
 
   enter(): void {

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { WeirError } from '#core/errors.ts';
-import { errorHeaders, problem } from './error-reply.ts';
+import { errorAnswer } from './error-reply.ts';
 
 /** What Node's parser refuses, in the gateway's terms. */
 export function unreadable(cause: Error & { readonly code?: string }): WeirError {
@@ -16,10 +16,10 @@ export function unreadable(cause: Error & { readonly code?: string }): WeirError
 
 /** An answer where there is no request that a response object could belong to. */
 export function unreadAnswer(error: WeirError, requestId: string): string {
-  const body = JSON.stringify(problem(error, requestId));
+  const { body, headers } = errorAnswer(error, 'problem', requestId);
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
-    ...Object.entries(errorHeaders(error)).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${requestId}`,
     `date: ${new Date().toUTCString()}`,

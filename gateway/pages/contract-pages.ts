@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
 import { WeirError } from '#core/errors.ts';
-import { errorHeaders, problem } from '#gateway/http/error-reply.ts';
+import { errorAnswer } from '#gateway/http/error-reply.ts';
 import { viewerFile } from './viewer.ts';
 
 /** The OpenAPI document as it is sent. */
@@ -111,10 +111,8 @@ function refuseVersion(response: Response, { versions }: SentContracts): void {
     extensions: { versions: known },
   });
   const requestId = String(response.get('x-request-id'));
-  response
-    .status(error.status)
-    .set(errorHeaders(error))
-    .send(Buffer.from(JSON.stringify(problem(error, requestId))));
+  const { body, headers } = errorAnswer(error, 'problem', requestId);
+  response.status(error.status).set(headers).send(Buffer.from(body));
 }
 
 function send(request: Request, response: Response, etag: string, type: string, body: Buffer): void {

@@ -9,7 +9,7 @@ import { mergeSdl } from '#schema/merge.ts';
 import { formatProblem } from '#schema/problem.ts';
 import { sdlText } from '../modules/harness.ts';
 import type { TestConfig } from '../support/gateway.ts';
-import { send, settle, until } from '../support/raw-client.ts';
+import { RawClient, send, settle, until } from '../support/raw-client.ts';
 import { startUpstream, type TestUpstream } from '../support/upstream.ts';
 import { startModules, type GraphqlServer } from './shop-gateway.ts';
 
@@ -98,6 +98,61 @@ describe('An operation over HTTP', () => {
       await release();
     },
   );
+
+  test('is refused before anything is made of it, once its document is known and its content came with its head', async () => {
+    await server.query('{ spareAnswer }');
+    const release = await hold(server, 7);
+    const refused = await server.query('{ spareAnswer }');
+    expect([refused.status, refused.headers.get('traceparent')]).toEqual([503, null]);
+    expect(refused.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    const [error] = refused.body.errors!;
+    expect(error!.extensions).toMatchObject({ code: 'OVERLOADED', requestId: refused.headers.get('x-request-id') });
+    // One that is served has its content still.
+    expect((await server.query('{ vitalAnswer }')).body.data).toEqual({ vitalAnswer: 'yes' });
+    await release();
+  });
+
+  test('is asked further in where its content comes later, in a form that says less, or from another origin', async () => {
+    await server.query('{ spareAnswer }');
+    const release = await hold(server, 7);
+    const head = (length: number, more = '') =>
+      `POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n${more}\r\n`;
+    const ask = async (first: string, second = '') => {
+      const client = await RawClient.connect(server.url);
+      client.write(first);
+      await settle();
+      client.write(second);
+      await until(() => client.received.includes('OVERLOADED'));
+      client.socket.destroy();
+      return client.received;
+    };
+    const content = '{"query":"{ spareAnswer }"}';
+    expect(await ask(head(content.length), content)).toMatch(/^HTTP\/1\.1 503 .*\r\ntraceparent: /s);
+    expect(await ask(`${head(content.length, 'Origin: https://other.example\r\n')}${content}`)).toContain(
+      'traceparent:',
+    );
+    const long = `{"query":"{ spareAnswer }"${' '.repeat(20_000)}}`;
+    expect(await ask(`${head(long.length)}${long}`)).toContain('traceparent:');
+    const pipelined = `${head(content.length)}${content}`;
+    const both = await ask(`${pipelined}${pipelined}`);
+    expect(both).not.toContain('traceparent:');
+    await release();
+  });
+
+  test('leaves nothing behind where its client has gone before it is looked into', async () => {
+    await server.query('{ spareAnswer }');
+    const release = await hold(server, 7);
+    const content = '{"query":"{ spareAnswer }"}';
+    for (let index = 0; index < 20; index++) {
+      const client = await RawClient.connect(server.url);
+      client.write(
+        `POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${content.length}\r\n\r\n${content}`,
+      );
+      client.socket.destroy();
+    }
+    await release();
+    expect((await server.query('{ spareAnswer }')).status).toBe(200);
+  });
 
   test('is as critical as the most critical of its root fields', async () => {
     const release = await hold(server, 9);
