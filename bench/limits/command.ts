@@ -16,9 +16,9 @@ import { measureReturns, returnsAreKept, type ReturnOptions } from './returns.ts
 
 const usage = `Usage: npm run bench -- limits [options]
 
-  --rounds N        rounds of each subject that count; default 7
-  --seconds N       length of a round, whole seconds; default 5
-  --quick           3 rounds of 2 s, and less of all else: for a look
+  --rounds N        rounds of each subject that count; default 25
+  --seconds N       length of a round, whole seconds; default 2
+  --quick           3 rounds, and less of all else: for a look
   --write           also put the figures into docs/limits.md and docs/consumers/rate-limits.md
   --json FILE       also write the figures there
   --help
@@ -94,8 +94,8 @@ function parse(argv: readonly string[]): Options {
   return {
     compare: {
       only: [],
-      rounds: whole('--rounds', values.rounds, quick ? 3 : 7),
-      seconds: whole('--seconds', values.seconds, quick ? 2 : 5),
+      rounds: whole('--rounds', values.rounds, quick ? 3 : 25),
+      seconds: whole('--seconds', values.seconds, 2),
       warmUpSeconds: quick ? 2 : 10,
       against: undefined,
       json: undefined,

@@ -9,6 +9,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type Router } from 'express';
 import type { RequestContext } from '#core/context.ts';
@@ -54,7 +55,10 @@ const nothing = Buffer.alloc(0);
 
 const nothingToDo = () => {};
 
-/** How long to accept what still comes, when there is no pause in it. */
+/** Looks at the socket that find nothing to accept: under load the system is late itself with what it makes of packets. */
+const quietLooks = 3;
+
+/** How long to accept what still comes, when there is no such pause in it; for as long again one look is enough. */
 const maxAcceptMs = 500;
 
 /** How often connections are looked at; Node looks as often for heads that are late. */
@@ -231,10 +235,14 @@ export class HttpHost {
   /** Connections that the system has made, and nobody has accepted when the socket closes, are reset. */
   async #acceptAll(): Promise<void> {
     const endMs = performance.now() + maxAcceptMs;
-    for (let seen = -1; seen !== this.#accepted && performance.now() < endMs;) {
-      seen = this.#accepted;
+    for (let quiet = 0; quiet < quietLooks;) {
+      const seen = this.#accepted;
+      await sleep(1);
       // Past the next look at the socket.
       await new Promise((resolve) => setImmediate(resolve));
+      quiet = seen === this.#accepted ? quiet + 1 : 0;
+      const lateMs = performance.now() - endMs;
+      if (lateMs > maxAcceptMs || (lateMs > 0 && quiet > 0)) return;
     }
   }
 

@@ -32,20 +32,30 @@ const maxNames = 1_000;
 /** RFC 9110 §5.6.2, in lower case. */
 const token = /^[!#$%&'*+.^_`|~\da-z-]+$/;
 
-/** How lines begin of fields that need nothing but to be written down, with the end of the line before. */
-const beginnings = new Map<string, string>();
+/** A field that needs nothing but to be written down. */
+interface PlainField {
+  /** How its line begins, with the end of the line before. */
+  readonly beginning: string;
+  /** Found good. Many fields have one value in all answers. */
+  last: string;
+}
 
-function beginningOf(name: string): string | undefined {
-  let beginning = beginnings.get(name);
-  if (beginning === undefined && !special.has(name) && token.test(name)) {
-    beginning = `\r\n${name}: `;
-    if (beginnings.size < maxNames) beginnings.set(name, beginning);
+const plain = new Map<string, PlainField>();
+
+function plainField(name: string): PlainField | undefined {
+  let field = plain.get(name);
+  if (!field && !special.has(name) && token.test(name)) {
+    field = { beginning: `\r\n${name}: `, last: '' };
+    if (plain.size < maxNames) plain.set(name, field);
   }
-  return beginning;
+  return field;
 }
 
 /** What a value may not have in it (RFC 9110 §5.5), line breaks before all. */
 const forbidden = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Longer values are not remembered. */
+const maxLast = 256;
 
 /** The date of answers that come without one, made once a second. */
 let second = 0;
@@ -76,9 +86,13 @@ export function writePlainHead(answer: AnswerOfNode, firstLine: string, headers:
   let head = `${firstLine}Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(answer._keepAliveTimeout / 1_000)}`;
   for (const name in fields) {
     const value = fields[name];
-    const beginning = beginningOf(name);
-    if (beginning === undefined || typeof value !== 'string' || forbidden.test(value)) return false;
-    head += beginning + value;
+    const field = plainField(name);
+    if (!field || typeof value !== 'string') return false;
+    if (value !== field.last) {
+      if (forbidden.test(value)) return false;
+      if (value.length <= maxLast) field.last = value;
+    }
+    head += field.beginning + value;
   }
   if (fields.date === undefined) head += `\r\nDate: ${dateNow()}`;
   answer._contentLength = Number(length);

@@ -21,11 +21,12 @@ export function writeHeaders(reply: Reply, charge: Charge): void {
   for (let index = 0; index < limits.length; index++) {
     const limit = limits[index]!;
     if (!limit.visible) continue;
-    const item = `"${limit.name}";r=${unitsOf(room[index]!)}`;
+    if (items !== '') items += ', ';
+    items += limit.itemStart + unitsOf(room[index]!);
+    if (limit.unit === 'concurrent') continue;
     const lacking = waitMs[index]!;
     const more = lacking > 0 && lacking !== Number.POSITIVE_INFINITY ? lacking : nextMs[index]!;
-    const timed = limit.unit === 'concurrent' ? item : `${item};t=${secondsOf(more)}`;
-    items = items === '' ? timed : `${items}, ${timed}`;
+    items += `;t=${secondsOf(more)}`;
   }
   const { headers } = reply;
   headers['ratelimit-policy'] = policy;

@@ -2,13 +2,13 @@ import type { Allowance, Reservation, Standing } from '#core/reservation.ts';
 import type { Charge } from './charge.ts';
 import { standings, tightest } from './answers.ts';
 
-const none: readonly string[] = [];
+const noWarnings: readonly string[] = [];
 
 /** A charge that was admitted, until it is settled. */
 export class Booking implements Reservation {
   readonly estimated: number;
   readonly cachedCost: number;
-  warnings: readonly string[] = none;
+  warnings: readonly string[] = noWarnings;
   readonly #charge: Charge;
   /** What was charged at the door of the address, and ends with the same request. */
   readonly #before: Reservation | undefined;
@@ -35,21 +35,30 @@ export class Booking implements Reservation {
     if (this.#settled || actual <= this.#paid) return;
     const owed = this.#paid - actual;
     this.#paid = actual;
-    this.#change((unit) => (unit === 'cost' ? owed : 0));
+    this.#change(owed, false);
   }
 
   settle(actual: number): void {
     if (this.#settled) return;
     this.#settled = true;
     this.#before?.settle(actual);
-    const back = this.#paid - actual;
-    this.#change((unit, amount) => (unit === 'cost' ? back : unit === 'concurrent' ? amount : 0));
+    this.#change(this.#paid - actual, true);
   }
 
-  #change(of: (unit: string, amount: number) => number): void {
+  /** @param back thousandths; below zero what is owed */
+  #change(back: number, over: boolean): void {
     const charge = this.#charge;
     const { limits, amounts, store } = charge;
-    const changes = limits.map(({ unit }, index) => (charge.counted(index) ? of(unit, amounts[index]!) : 0));
-    if (changes.some((change) => change !== 0)) store!.settle(charge, changes);
+    let changes: number[] | undefined;
+    for (let index = 0; index < limits.length; index++) {
+      const { unit } = limits[index]!;
+      const change = unit === 'cost' ? back : unit === 'concurrent' && over ? amounts[index]! : 0;
+      if (change !== 0 && charge.counted(index)) (changes ??= limits.map(none))[index] = change;
+    }
+    if (changes) store!.settle(charge, changes);
   }
+}
+
+function none(): number {
+  return 0;
 }

@@ -16,15 +16,15 @@ export class Charge implements Announcement {
   readonly amounts: readonly number[];
   admitted = true;
   /** When, on the clock of the store that decided. */
-  readonly at: number[] = [];
+  readonly at: number[];
   /** What is left of each, or would be. */
-  readonly room: number[] = [];
+  readonly room: number[];
   /** Milliseconds until more of it comes back. */
-  readonly nextMs: number[] = [];
+  readonly nextMs: number[];
   /** Milliseconds until nothing is used any more. */
-  readonly restMs: number[] = [];
+  readonly restMs: number[];
   /** Milliseconds until there is room, of those that had none: 0 for the others. */
-  readonly waitMs: number[] = [];
+  readonly waitMs: number[];
   /** Where it was counted in memory. */
   counters: Counter[] | undefined;
   /** What a store in another place knows it by, and whom it counts for: the payer, or one that stands for many. */
@@ -49,6 +49,12 @@ export class Charge implements Announcement {
     this.limits = limits;
     this.payers = payers;
     this.amounts = amounts;
+    // As long as they will be, where lists that grow would take four times the memory.
+    this.at = amounts.slice();
+    this.room = amounts.slice();
+    this.nextMs = amounts.slice();
+    this.restMs = amounts.slice();
+    this.waitMs = amounts.slice();
   }
 
   announce(reply: Reply): void {

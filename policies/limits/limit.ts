@@ -32,6 +32,8 @@ export interface LimitPlace {
 /** One limit of one configuration. */
 export class Limit {
   readonly name: string;
+  /** How its item of `RateLimit` begins. */
+  readonly itemStart: string;
   /** Where it is written, with its name, for people: `tier.pro.minute`. */
   readonly path: string;
   /** What its counters are found by, in every store and over reloads; another way of counting begins anew. */
@@ -68,6 +70,7 @@ export class Limit {
     const { scope, settings, usualPayer, share, warnAt, throttleAt } = place;
     const { name, algorithm = 'concurrent', window = 0, unit, by = usualPayer, shadow, hideHeaders } = settings;
     this.name = name;
+    this.itemStart = `"${name}";r=`;
     this.path = `${scope}.${name}`;
     this.dynamic = dynamicOf(settings);
     this.id = `${this.path}:${algorithm}:${unit}:${by}:${window}`;

@@ -26,7 +26,7 @@ export class MemoryStore implements LimitStore {
   }
 
   charge(charge: Charge): void {
-    const { limits, payers, amounts, room, nextMs, restMs, waitMs } = charge;
+    const { limits, payers, amounts, at, room, nextMs, restMs, waitMs } = charge;
     const now = this.#now();
     const counters: Counter[] = [];
     charge.counters = counters;
@@ -40,9 +40,9 @@ export class MemoryStore implements LimitStore {
       const lacks = left < amount;
       if (lacks && !limit.shadow) charge.admitted = false;
       counters.push(counter);
-      room.push(left);
-      charge.at.push(now);
-      waitMs.push(lacks ? Math.max(1, counter.waitMs(rule, amount, now)) : 0);
+      at[index] = now;
+      room[index] = left;
+      waitMs[index] = lacks ? Math.max(1, counter.waitMs(rule, amount, now)) : 0;
     }
     for (let index = 0; index < limits.length; index++) {
       const rule = this.#counting.rule(limits[index]!);
@@ -51,8 +51,8 @@ export class MemoryStore implements LimitStore {
         counter.take(rule, amounts[index]!, now);
         room[index]! -= amounts[index]!;
       }
-      nextMs.push(counter.nextMs(rule, now));
-      restMs.push(counter.restMs(rule, now));
+      nextMs[index] = counter.nextMs(rule, now);
+      restMs[index] = counter.restMs(rule, now);
     }
   }
 

@@ -123,11 +123,11 @@ export class GuardedStore implements LimitStore {
     if (charge.onStoreFailure === 'closed' && charge.limits.some(({ shadow }) => !shadow))
       throw new WeirError('LIMITS_UNAVAILABLE', { retryAfterS: 1 });
     charge.store = nowhere;
-    for (const { capacity } of charge.limits) {
-      charge.room.push(capacity);
-      charge.waitMs.push(0);
-      charge.nextMs.push(0);
-      charge.restMs.push(0);
+    for (const [index, { capacity }] of charge.limits.entries()) {
+      charge.room[index] = capacity;
+      charge.waitMs[index] = 0;
+      charge.nextMs[index] = 0;
+      charge.restMs[index] = 0;
     }
   }
 
