@@ -6,14 +6,20 @@ import type { Limit } from './limit.ts';
 import type { LimitsSettings } from './settings.ts';
 
 /**
+ * Lists to be filled in, by how many limits there are. As long as they will be, and of fractions, so that the engine makes room
+ * for large numbers at once: lists that grow, and change their kind, cost as much as the decision.
+ */
+const blanks: { readonly texts: readonly string[]; readonly numbers: readonly number[] }[] = [];
+
+/**
  * One decision over all limits of a request: what it asks of each, and what came of it. The lists are in the order of the
- * limits. It is filled in by the store that decides, which is also the one that settles it.
+ * limits. Who asks fills in payers and amounts, the store that decides the rest; it is also the one that settles it.
  */
 export class Charge implements Announcement {
   readonly limits: readonly Limit[];
-  readonly payers: readonly string[];
+  readonly payers: string[];
   /** Thousandths. */
-  readonly amounts: readonly number[];
+  readonly amounts: number[];
   admitted = true;
   /** When, on the clock of the store that decided. */
   readonly at: number[];
@@ -37,24 +43,21 @@ export class Charge implements Announcement {
   /** What is to be done where the store does not answer. */
   readonly onStoreFailure: LimitsSettings['onStoreFailure'];
 
-  constructor(
-    limits: readonly Limit[],
-    payers: readonly string[],
-    amounts: readonly number[],
-    onStoreFailure: LimitsSettings['onStoreFailure'],
-    policy = '',
-  ) {
+  constructor(limits: readonly Limit[], onStoreFailure: LimitsSettings['onStoreFailure'], policy = '') {
     this.policy = policy;
     this.onStoreFailure = onStoreFailure;
     this.limits = limits;
-    this.payers = payers;
-    this.amounts = amounts;
-    // As long as they will be, where lists that grow would take four times the memory.
-    this.at = amounts.slice();
-    this.room = amounts.slice();
-    this.nextMs = amounts.slice();
-    this.restMs = amounts.slice();
-    this.waitMs = amounts.slice();
+    const { texts, numbers } = (blanks[limits.length] ??= {
+      texts: limits.map(() => ''),
+      numbers: limits.map(() => 0.5),
+    });
+    this.payers = texts.slice();
+    this.amounts = numbers.slice();
+    this.at = numbers.slice();
+    this.room = numbers.slice();
+    this.nextMs = numbers.slice();
+    this.restMs = numbers.slice();
+    this.waitMs = numbers.slice();
   }
 
   announce(reply: Reply): void {

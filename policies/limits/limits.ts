@@ -159,9 +159,11 @@ export class Limits {
       context.atDoor?.announce(context.reply);
       return [];
     }
-    const payers = limits.map((limit) => limit.payer(context));
-    const nothing = limits.map(() => 0);
-    const charge = new Charge(limits, payers, nothing, this.#settings.onStoreFailure, policyOf(limits));
+    const charge = new Charge(limits, this.#settings.onStoreFailure, policyOf(limits));
+    for (const [index, limit] of limits.entries()) {
+      charge.payers[index] = limit.payer(context);
+      charge.amounts[index] = 0;
+    }
     const told = () => {
       // Where something was charged, the answer says that already.
       if (!context.allowanceTold) charge.announce(context.reply);
@@ -330,14 +332,14 @@ function chargeOf(
   cost: number,
   onStoreFailure: LimitsSettings['onStoreFailure'],
 ): Charge {
-  const payers: string[] = [];
-  const amounts: number[] = [];
+  const charge = new Charge(limits, onStoreFailure, policy);
+  const { payers, amounts } = charge;
   for (let index = 0; index < limits.length; index++) {
     const limit = limits[index]!;
     // Most are paid by the same: a text that has been looked up is found faster the next time.
     const before = index > 0 && limits[index - 1]!.payer === limit.payer;
-    payers.push(before ? payers[index - 1]! : limit.payer(context));
-    amounts.push(limit.amountOf(cost, context.operation));
+    payers[index] = before ? payers[index - 1]! : limit.payer(context);
+    amounts[index] = limit.amountOf(cost, context.operation);
   }
-  return new Charge(limits, payers, amounts, onStoreFailure, policy);
+  return charge;
 }

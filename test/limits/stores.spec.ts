@@ -192,7 +192,11 @@ test('What one slot of a cluster has admitted is given back where another refuse
   const clock = new TestClock();
   const { store, settled } = await redis.at(clock, true);
   const limits = limitsOf(sliding, { ...fixed, quota: 1 });
-  const charge = new Charge(limits, ['acme', 'everybody'], [2_000, 2_000], 'local-share');
+  const charge = new Charge(limits, 'local-share');
+  for (const [index, payer] of ['acme', 'everybody'].entries()) {
+    charge.payers[index] = payer;
+    charge.amounts[index] = 2_000;
+  }
   await store.charge(charge);
   expect([charge.admitted, charge.room]).toEqual([false, [8_000, 1_000]]);
   await settled();

@@ -41,13 +41,11 @@ export async function ask(
   amount: number,
   payer = 'acme',
 ): Promise<Charge> {
-  const amounts = limits.map((limit) => limit.amountOf(amount));
-  const charge = new Charge(
-    limits,
-    limits.map(() => payer),
-    amounts,
-    'local-share',
-  );
+  const charge = new Charge(limits, 'local-share');
+  for (const [index, limit] of limits.entries()) {
+    charge.payers[index] = payer;
+    charge.amounts[index] = limit.amountOf(amount);
+  }
   await store.charge(charge);
   return charge;
 }
