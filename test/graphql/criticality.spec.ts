@@ -8,7 +8,7 @@ import { buildTypes } from '#schema/build.ts';
 import { mergeSdl } from '#schema/merge.ts';
 import { formatProblem } from '#schema/problem.ts';
 import { sdlText } from '../modules/harness.ts';
-import type { TestConfig } from '../support/gateway.ts';
+import { inFlight, type TestConfig } from '../support/gateway.ts';
 import { RawClient, send, settle, until } from '../support/raw-client.ts';
 import { startUpstream, type TestUpstream } from '../support/upstream.ts';
 import { startModules, type GraphqlServer } from './shop-gateway.ts';
@@ -53,13 +53,6 @@ async function hold(server: GraphqlServer, count: number): Promise<() => Promise
     await Promise.all(held);
     await until(async () => (await inFlight(server)) === 0);
   };
-}
-
-async function inFlight(server: GraphqlServer): Promise<number> {
-  const status = (await send(`${server.adminUrl}/admin/status`)).json() as unknown as {
-    readonly processes: readonly { readonly inFlight: number }[];
-  };
-  return status.processes[0]!.inFlight;
 }
 
 async function metrics(server: GraphqlServer): Promise<string> {

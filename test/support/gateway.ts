@@ -1,6 +1,7 @@
 import { Gateway } from '#gateway/gateway.ts';
 import type { InstanceOptions } from '#gateway/instance.ts';
 import { openProject } from '#gateway/project.ts';
+import { send } from './raw-client.ts';
 
 /** A gateway on free ports, its log kept line by line. */
 export interface TestGateway {
@@ -74,6 +75,14 @@ function withPorts(config: TestConfig): object {
     admin: { port: 0, ...(config.admin as object) },
     limits: { perIp: [], ...(config.limits as object) },
   };
+}
+
+/** Requests and operations that a gateway has. */
+export async function inFlight({ adminUrl }: { readonly adminUrl: string }): Promise<number> {
+  const status = (await send(`${adminUrl}/admin/status`)).json() as unknown as {
+    readonly processes: readonly { readonly inFlight: number }[];
+  };
+  return status.processes[0]!.inFlight;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
-import { RawClient, send } from '../support/raw-client.ts';
+import { inFlight, startGateway, untilIdle, type TestGateway } from '../support/gateway.ts';
+import { RawClient, send, until } from '../support/raw-client.ts';
 import { startUpstream, type TestUpstream } from '../support/upstream.ts';
 
 let upstream: TestUpstream;
@@ -203,6 +203,8 @@ describe('A shared read', () => {
     slow.head('GET /things/1 HTTP/1.1', 'Host: x');
     await reached(1);
     const second = read();
+    // It rides on the first from the moment it is in.
+    await until(async () => (await inFlight(gateway)) === 2);
     await reached(1);
     held[0]!.response.end(body);
     expect((await second).body.equals(body)).toBe(true);
