@@ -64,8 +64,11 @@ export async function limits(argv: readonly string[], say: (text: string) => voi
     console.log(`${kept}\n`);
     const markdown = [heading, added, waited, kept].join('\n\n');
     const { before, during } = pauses;
-    const latencies = { before: before.all.counts(), during: during.all.counts() };
-    const figures = { machine: heading, rounds: outcome.rounds, pauses: { ...pauses, ...latencies }, returned };
+    const waits = {
+      before: { ...before, all: before.all.counts() },
+      during: { ...during, all: during.all.counts() },
+    };
+    const figures = { machine: heading, rounds: outcome.rounds, pauses: { ...pauses, ...waits }, returned };
     await keepResults({ markdown, figures }, options.json);
     if (options.write) {
       // A step below the headings of the page.

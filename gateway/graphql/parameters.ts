@@ -1,6 +1,7 @@
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
+import { maxPeekBytes } from '../http/pipeline.ts';
 
 /** GraphQL over HTTP, §4.1: what a request asks to be run. */
 export interface GraphqlParameters {
@@ -63,9 +64,6 @@ function readId(
 }
 
 const unnamed = { id: undefined, hashed: false };
-
-/** Longer bodies are read once only. */
-const maxPeekBytes = 16 * 1024;
 
 /** As clients of GraphQL write it; for other spellings of it others have the patience. */
 const plainJson: ReadonlySet<string> = new Set(['application/json', 'application/json; charset=utf-8']);

@@ -9,7 +9,7 @@ import { plainIp } from './client-address.ts';
 import type { ClientConnection } from './connection.ts';
 import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
 import { keptWaiting } from './expectation.ts';
-import type { Pipeline } from './pipeline.ts';
+import { maxPeekBytes, type Pipeline } from './pipeline.ts';
 
 export interface EntranceOptions {
   readonly load: LoadShedder;
@@ -22,9 +22,6 @@ export interface EntranceOptions {
 
 /** Begins a request: something is made of it. */
 export type Begin = (request: IncomingMessage, response: ServerResponse) => void;
-
-/** Longer content is not looked into. */
-const maxContentBytes = 16 * 1024;
 
 /**
  * Where requests come in, before anything is made of them. Each is let begin, or has to wait for that, or while load is shed is
@@ -62,9 +59,8 @@ export class Entrance {
       return;
     }
     const route = pipeline().routeOf(request);
-    const criticality = route?.criticality;
-    if (load.full) this.#refuse(request, response, load.overflow(), route);
-    else if (criticality !== undefined) this.#ask(request, response, begin, route!, criticality);
+    if (this.#refusesByHead(request, response, route)) return;
+    if (this.admitted(request)) this.#beginInTurn(request, response, begin);
     else if (route && saysMoreInContent(request, route)) this.#lookInto(request, response, begin, route);
     // Of what nobody knows yet how much it matters, it is asked later, and waits then.
     else begin(request, response);
@@ -73,13 +69,7 @@ export class Entrance {
   /** The same for one that waits for nothing. @returns whether it is refused */
   refuses(request: IncomingMessage, response: ServerResponse): boolean {
     const { load, pipeline } = this.#options;
-    if (!load.shedding) return false;
-    const route = pipeline().routeOf(request);
-    if (load.full) {
-      this.#refuse(request, response, load.overflow(), route);
-      return true;
-    }
-    return route?.criticality !== undefined && this.#isRefused(request, response, route, route.criticality);
+    return load.shedding && this.#refusesByHead(request, response, pipeline().routeOf(request));
   }
 
   /** How long the connection of a client is not listened to that is refused now. */
@@ -96,14 +86,13 @@ export class Entrance {
     else load.wait(this.#later(request, response, begin));
   }
 
-  #ask(
-    request: IncomingMessage,
-    response: ServerResponse,
-    begin: Begin,
-    route: GatewayRoute,
-    criticality: Criticality,
-  ): void {
-    if (!this.#isRefused(request, response, route, criticality)) this.#beginInTurn(request, response, begin);
+  #refusesByHead(request: IncomingMessage, response: ServerResponse, route: GatewayRoute | undefined): boolean {
+    const { load } = this.#options;
+    if (load.full) {
+      this.#refuse(request, response, load.overflow(), route);
+      return true;
+    }
+    return route?.criticality !== undefined && this.#isRefused(request, response, route, route.criticality);
   }
 
   #isRefused(
@@ -124,7 +113,7 @@ export class Entrance {
       const content = contentOf(request);
       const criticality = content && this.#options.pipeline().doors.criticalityOf(request.headers, content);
       if (criticality === undefined) begin(request, response);
-      else this.#ask(request, response, begin, route, criticality);
+      else if (!this.#isRefused(request, response, route, criticality)) this.#beginInTurn(request, response, begin);
     };
     setImmediate(this.#later(request, response, look));
   }
@@ -177,7 +166,7 @@ function saysMoreInContent({ method, headers }: IncomingMessage, { door }: Gatew
     door === 'graphql' &&
     method === 'POST' &&
     headers.expect === undefined &&
-    Number(headers['content-length']) <= maxContentBytes
+    Number(headers['content-length']) <= maxPeekBytes
   );
 }
 

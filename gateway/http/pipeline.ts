@@ -6,11 +6,14 @@ import type { Headers } from '#core/headers.ts';
 import type { GatewayRoute, GatewayRoutes } from '#gateway/routing/routing.ts';
 import type { Stage } from '#gateway/stage.ts';
 
+/** Longer content is read once only, by whoever answers it. */
+export const maxPeekBytes = 16 * 1024;
+
 /** Where a request goes once it has passed all stages. */
 export interface Doors {
   /** @returns true when the path is a page, which Express's own routes serve */
   dispatch(context: RequestContext, request: IncomingMessage, response: ServerResponse): boolean;
-  /** How much what a request for GraphQL asks matters, where that is known already. */
+  /** How much what a request for GraphQL asks matters, where that is known already; of content up to `maxPeekBytes`. */
   criticalityOf(headers: Headers, content: Buffer): Criticality | undefined;
   /** `switched` is told once the client has its 101, with what says goodbye to it where it is not just to be closed. */
   upgrade(

@@ -20,10 +20,8 @@ const special: ReadonlySet<string> = new Set([
   'content-disposition',
   'expect',
   'keep-alive',
-  'te',
   'trailer',
   'transfer-encoding',
-  'upgrade',
 ]);
 
 /** Names that upstreams choose; more are looked at each time anew. */
