@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
+import { sendReady } from './last-bytes.ts';
 import { unreadable } from './unread.ts';
 import type { Connection } from './node-reply.ts';
 import type { PaceSettings } from './pace.ts';
@@ -203,6 +204,7 @@ export class ClientConnection implements Connection {
   /** Node's parser has given up on what the client sends, or on waiting for it. */
   fail(cause: ParserError): void {
     const socket = this.#socket;
+    sendReady();
     // It says so again for everything that follows.
     if (socket.writableEnded) return;
     if (!socket.writable || cause.code === 'ECONNRESET') {
@@ -272,6 +274,7 @@ export class ClientConnection implements Connection {
    * gone comes back as a reset. Where nothing can be sent, because the answer has begun, it counts as gone.
    */
   #halfClosed(): void {
+    sendReady();
     if (this.#switched || !this.busy) return;
     const socket = this.#socket;
     if (this.#exchanges.some(({ response }) => response.headersSent && !response.writableEnded)) {

@@ -166,8 +166,8 @@ export class HttpHost {
   /** Serves a connection that another process has accepted. @returns false when it takes none any more */
   take(connection: Socket): boolean {
     if (this.#closing) return false;
-    // As node:http has it for those that it accepts itself.
-    connection.allowHalfOpen = true;
+    // As Node has it for those that it accepts itself: one with TLS that ends in its handshake is over.
+    connection.allowHalfOpen = this.#options.settings.tls === undefined;
     this.server.emit('connection', connection);
     return true;
   }
@@ -277,6 +277,8 @@ export class HttpHost {
   #listenToTls(server: Server): void {
     server.on('connection', (socket: Socket) => void this.#accepts(socket));
     server.on('secureConnection', (socket: TLSSocket) => {
+      // RFC 8446 §6.1: a client that has ended its side may still read.
+      socket.allowHalfOpen = true;
       if (showsWrongCertificate(socket)) socket.destroy();
       else this.#connected(socket);
     });

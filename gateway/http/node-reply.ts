@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Headers } from '#core/headers.ts';
 import type { ContentCoding, ContentEncoder, Reply } from '#core/reply.ts';
 import { keptWaiting } from './expectation.ts';
+import { sendSoon, type ReadyAnswer } from './last-bytes.ts';
 import type { PaceSettings } from './pace.ts';
 
 /** What a reply has to know of the connection that it goes out on. */
@@ -27,7 +28,7 @@ const flushAfterMs = 20;
 const maxTimerMs = 2 ** 31 - 1;
 
 /** The reply port over node:http. One object a request; nothing is buffered here but what an encoder holds. */
-export class NodeReply implements Reply {
+export class NodeReply implements Reply, ReadyAnswer {
   readonly headers: Headers = {};
   sent: Headers | undefined;
   coding: ContentCoding | undefined;
@@ -37,6 +38,7 @@ export class NodeReply implements Reply {
   #endless = false;
   #watched = false;
   #ended = false;
+  #last: Uint8Array | string | undefined;
   /** What the content is coded by, and once it comes in pieces what they go through. */
   #encoder: ContentEncoder | undefined;
   #pieces: ReturnType<ContentEncoder['open']> | undefined;
@@ -158,17 +160,24 @@ export class NodeReply implements Reply {
     }
   }
 
-  /** The last bytes as they go out. */
+  /** All that there is has been made. */
   #finish(chunk?: Uint8Array | string): void {
-    if (chunk === undefined) {
-      this.#response.end();
-    } else {
+    if (chunk !== undefined) {
       this.#bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.length;
-      // latin1 maps bytes to characters one to one, and Node joins a text with the head: one write instead of a gathered
-      // one, which costs several times as much.
-      if (Buffer.isBuffer(chunk) && chunk.length <= maxJoined) this.#response.end(chunk.toString('latin1'), 'latin1');
-      else this.#response.end(chunk);
+      this.#last = chunk;
     }
+    // Who closes a connection behind an answer goes by what has been written to it.
+    if (this.#response.shouldKeepAlive) sendSoon(this);
+    else this.sendLast();
+  }
+
+  sendLast(): void {
+    const last = this.#last;
+    this.#last = undefined;
+    // latin1 maps bytes to characters one to one, and Node joins a text with the head: one write instead of a gathered one,
+    // which costs several times as much.
+    if (Buffer.isBuffer(last) && last.length <= maxJoined) this.#response.end(last.toString('latin1'), 'latin1');
+    else this.#response.end(last);
     if (this.#response.socket?.writableLength) this.#stall();
   }
 

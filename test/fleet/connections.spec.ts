@@ -50,13 +50,16 @@ describe('A worker', { timeout: 120_000 }, () => {
     slow.write('GET /things HTTP/1.1\r\nHost: x\r\n');
     expect(await slow.end()).toMatch(/^HTTP\/1\.1 408 /);
 
+    const refused = fleet;
+    const open = () => refused.metric('weir_server_connections');
+    // Those before have left their places.
+    await until(async () => (await open()) === 0);
     // Each of the two has half of the places.
     const clients = await Promise.all(Array.from({ length: 12 }, () => RawClient.connect(url)));
     await until(() => clients.filter(({ closed }) => closed).length === 4);
-    const refused = fleet;
     await until(async () => (await refused.metric('weir_connections_refused_total')) === 4);
     for (const { socket } of clients) socket.destroy();
-    await until(async () => (await refused.metric('weir_server_connections')) === 0);
+    await until(async () => (await open()) === 0);
     expect((await send(`${url}/things`)).text).toBe('thing');
     expect(await refused.stop()).toBe(0);
   });
