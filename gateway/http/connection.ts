@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RequestContext } from '#core/context.ts';
-import { sendReady } from './last-bytes.ts';
+import { sendReady } from './turn.ts';
 import { unreadable } from './unread.ts';
 import type { Connection } from './node-reply.ts';
 import type { PaceSettings } from './pace.ts';

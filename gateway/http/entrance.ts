@@ -173,7 +173,7 @@ function saysMoreInContent({ method, headers }: IncomingMessage, { door }: Gatew
 /** The content as far as all of it has come, and without taking it from whoever reads it after. */
 function contentOf(request: IncomingMessage): Buffer | undefined {
   if (!request.complete || request.readableLength === 0) return undefined;
-  const content = request.read() as Buffer;
+  const content = request.read(request.readableLength) as Buffer;
   request.unshift(content);
   return content;
 }

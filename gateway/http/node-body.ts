@@ -4,6 +4,7 @@ import type { IncomingBody } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import { invite } from './expectation.ts';
 import { Pace, type PaceSettings } from './pace.ts';
+import { lookSoon } from './turn.ts';
 
 /**
  * The request's body over node:http, which has already refused bad framing (RFC 9112 §6). Whether it is read here or passed on
@@ -30,41 +31,59 @@ export class NodeBody implements IncomingBody {
   }
 
   read(maxBytes: number): Promise<Buffer> {
-    const request = this.#request;
     this.#read = true;
-    invite(request.headers, this.#response);
+    invite(this.#request.headers, this.#response);
     return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      const pace = new Pace(this.#pace, () => this.#tooSlow());
-      const stop = (error: WeirError) => {
-        pace.stop();
-        request.off('data', onData);
-        // What still comes is thrown away, so that the answer can be read before the connection closes.
-        request.resume();
-        reject(error);
+      const look = () => {
+        const whole = this.#whole(maxBytes);
+        if (whole) resolve(whole);
+        else this.#gather(maxBytes, resolve, reject);
       };
-      const onData = (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > maxBytes) {
-          stop(new WeirError('BODY_TOO_LARGE', { detail: `The body may have at most ${maxBytes} bytes.` }));
-        } else {
-          chunks.push(chunk);
-          pace.came(chunk.length);
-        }
-      };
-      pace.start();
-      request.on('data', onData);
-      const link = this.#cancellation.on(stop);
-      request.once('end', () => {
-        pace.stop();
-        this.#cancellation.off(link);
-        resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
-      });
-      request.once('error', (cause) => stop(new WeirError('CLIENT_CLOSED_REQUEST', { cause })));
-      request.once('close', () => {
-        if (!request.complete) stop(new WeirError('CLIENT_CLOSED_REQUEST'));
-      });
+      if (this.#request.complete) look();
+      else lookSoon({ look });
+    });
+  }
+
+  /** All of it, where all has come: without a timer, and without the events of a stream. */
+  #whole(maxBytes: number): Buffer | undefined {
+    const request = this.#request;
+    if (!request.complete || request.readableLength > maxBytes || this.#cancellation.cancelled) return undefined;
+    // Without a length it might be no more than the first piece.
+    return (request.read(request.readableLength) as Buffer | null) ?? Buffer.alloc(0);
+  }
+
+  #gather(maxBytes: number, resolve: (whole: Buffer) => void, reject: (error: WeirError) => void): void {
+    const request = this.#request;
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const pace = new Pace(this.#pace, () => this.#tooSlow());
+    const stop = (error: WeirError) => {
+      pace.stop();
+      request.off('data', onData);
+      // What still comes is thrown away, so that the answer can be read before the connection closes.
+      request.resume();
+      reject(error);
+    };
+    const onData = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > maxBytes) {
+        stop(new WeirError('BODY_TOO_LARGE', { detail: `The body may have at most ${maxBytes} bytes.` }));
+      } else {
+        chunks.push(chunk);
+        pace.came(chunk.length);
+      }
+    };
+    pace.start();
+    request.on('data', onData);
+    const link = this.#cancellation.on(stop);
+    request.once('end', () => {
+      pace.stop();
+      this.#cancellation.off(link);
+      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+    });
+    request.once('error', (cause) => stop(new WeirError('CLIENT_CLOSED_REQUEST', { cause })));
+    request.once('close', () => {
+      if (!request.complete) stop(new WeirError('CLIENT_CLOSED_REQUEST'));
     });
   }
 

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Headers } from '#core/headers.ts';
 import type { ContentCoding, ContentEncoder, Reply } from '#core/reply.ts';
 import { keptWaiting } from './expectation.ts';
-import { sendSoon, type ReadyAnswer } from './last-bytes.ts';
+import { sendSoon, type ReadyAnswer } from './turn.ts';
 import type { PaceSettings } from './pace.ts';
 
 /** What a reply has to know of the connection that it goes out on. */

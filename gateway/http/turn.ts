@@ -1,3 +1,5 @@
+/** What is done for all requests of one turn of the event loop together, at its end (docs/adr/0015). */
+
 /** An answer that has everything it needs to end. */
 export interface ReadyAnswer {
   /** Must not throw. */
@@ -16,7 +18,7 @@ let planned = false;
 /**
  * Sends the last bytes of an answer, which for most are all of it, together with those of others that become ready in this turn
  * of the event loop, at its end. To go to the socket costs several times more where each write stands alone between the work
- * for two requests (docs/adr/0015).
+ * for two requests.
  */
 export function sendSoon(answer: ReadyAnswer): void {
   ready[count++] = answer;
@@ -38,6 +40,30 @@ export function sendReady(): void {
   }
   first = 0;
   count = 0;
+}
+
+/** A body, of which more may have come by the end of the turn. */
+export interface ArrivingBody {
+  /** Must not throw. */
+  look(): void;
+}
+
+let arriving: ArrivingBody[] = [];
+
+/** Looks at a body when all that came in one packet with its head is there, which for most is all of it. */
+export function lookSoon(body: ArrivingBody): void {
+  if (arriving.length === 0) {
+    setImmediate(lookAtAll);
+    // What is answered by then goes out with this turn.
+    setImmediate(endTurn);
+  }
+  arriving.push(body);
+}
+
+function lookAtAll(): void {
+  const bodies = arriving;
+  arriving = [];
+  for (const body of bodies) body.look();
 }
 
 function endTurn(): void {

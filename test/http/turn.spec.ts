@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sendReady, sendSoon } from '#gateway/http/last-bytes.ts';
+import { sendReady, sendSoon } from '#gateway/http/turn.ts';
 import { Certificates } from '../support/certificates.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { readAnswers } from '../support/answers.ts';
