@@ -7,7 +7,7 @@ export interface ReadyAnswer {
 }
 
 /** So many at the most wait for each other: what is gained grows little beyond, and what the first of them waits does. */
-const maxTogether = 32;
+const maxTogether = 16;
 
 /** Of its full length from the start: one that grows is made anew in each turn. */
 const ready: (ReadyAnswer | undefined)[] = Array.from({ length: maxTogether });

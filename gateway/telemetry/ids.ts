@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 
-const bytes = Buffer.allocUnsafe(4096);
+const bytes = Buffer.allocUnsafe(16_384);
 let pool = '';
 let used = 0;
 

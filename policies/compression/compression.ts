@@ -77,9 +77,11 @@ function mayChange(status: number, headers: Headers): boolean {
   return true;
 }
 
+const noTransform = /no-transform/i;
+
 /** RFC 9111 §5.2.1.6 and §5.2.2.6. */
 function forbidden(control: string | string[] | undefined): boolean {
-  return control !== undefined && String(control).toLowerCase().includes('no-transform');
+  return control !== undefined && noTransform.test(String(control));
 }
 
 function mediaType(headers: Headers): string {

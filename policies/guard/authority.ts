@@ -4,12 +4,22 @@ import { isIPv6 } from 'node:net';
 const maxLength = 253 + 6;
 const maxPort = 65_535;
 
+/** Found good; most ask for one host. */
+let last = '';
+
 /**
  * Whether a text is one host with or without a port, as `Host` and the authority of a target have it (RFC 9110 §7.2,
  * RFC 3986 §3.2.2). Of what a registered name may have, only what names have in fact: a percent sign, a comma or a bracket
  * means something else to somebody.
  */
 export function isAuthority(text: string): boolean {
+  if (text === last && text !== '') return true;
+  if (!readsAsAuthority(text)) return false;
+  last = text;
+  return true;
+}
+
+function readsAsAuthority(text: string): boolean {
   if (text.length > maxLength) return false;
   if (text.charCodeAt(0) === openBracket) {
     const end = text.indexOf(']');

@@ -13,9 +13,18 @@ export function everybody({ context, labels }: UpstreamCall): Partition {
   return labels === undefined ? asked : `${asked} ${JSON.stringify(labels)}`;
 }
 
+/** Most ask for one host, and a text that was a key before is found without being read. */
+let lastHost = '';
+let lastAsked = '';
+
 /** The host and scheme that the client asked. */
 export function askedAt({ host, forwarded }: RequestContext): string {
-  return forwarded.proto === 'https' ? host : `http ${host}`;
+  if (forwarded.proto === 'https') return host;
+  if (host !== lastHost) {
+    lastHost = host;
+    lastAsked = `http ${host}`;
+  }
+  return lastAsked;
 }
 
 /** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */

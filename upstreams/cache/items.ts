@@ -125,11 +125,12 @@ export class StoredItems {
 
   /** As a read of this path would find it. */
   #entry(path: string, nowMs: number): Entry | undefined {
-    if (!this.#shelf.knows(path)) return undefined;
+    const resource = this.#shelf.at(path);
+    if (!resource) return undefined;
     const { headers } = this.#call;
-    const common = this.#rules.scope === 'subject' ? undefined : this.#shelf.find(path, this.#everybody, headers);
+    const common = this.#rules.scope === 'subject' ? undefined : resource.find(this.#everybody, headers);
     if (common?.fresh(nowMs)) return common;
-    return this.#shelf.find(path, this.#own, headers) ?? common;
+    return resource.find(this.#own, headers) ?? common;
   }
 
   #give(key: Key, entry: Entry, found: Map<Key, unknown>): void {

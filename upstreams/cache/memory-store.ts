@@ -15,7 +15,7 @@ const writePlaces = 8_192;
 export type Partition = string;
 
 /** The answers of one URI, by whom they may be given to. */
-class Resource {
+export class Resource {
   readonly path: string;
   readonly partitions = new Map<Partition, Entry[]>();
 
@@ -68,13 +68,9 @@ export class Shelf {
     return this.#store.maxEntryBytes;
   }
 
-  /** Anything is stored of this URI, for whomever. */
-  knows(target: string): boolean {
-    return this.#byTarget.has(target);
-  }
-
-  find(target: string, partition: Partition, request: Headers): Entry | undefined {
-    return this.#byTarget.get(target)?.find(partition, request);
+  /** What is stored of this URI, for whomever; undefined where that is nothing. */
+  at(target: string): Resource | undefined {
+    return this.#byTarget.get(target);
   }
 
   /** It has been given out. */

@@ -68,7 +68,7 @@ export class Reader {
       return this.next(call, sink);
     }
     const nowMs = this.upstream.surroundings.clock.epochMs();
-    const entry = this.shelf.knows(call.path) ? this.#find(call, rules, nowMs) : undefined;
+    const entry = this.#find(call, rules, nowMs);
     const served = entry && this.#serve(entry, call, rules, ask, nowMs, sink);
     if (served) return served;
     const { second } = this;
@@ -116,7 +116,7 @@ export class Reader {
     const go = (look: Look): CallHandle => {
       this.#adopt(look, call);
       const nowMs = clock.epochMs();
-      const entry = this.shelf.knows(call.path) ? this.#find(call, rules, nowMs) : undefined;
+      const entry = this.#find(call, rules, nowMs);
       const served = entry && this.#serve(entry, call, rules, ask, nowMs, sink);
       if (!served) return this.#onward(call, rules, ask, entry, look, sink);
       second.release(look.lease);
@@ -181,7 +181,7 @@ export class Reader {
     for (const { partition, stored } of found) {
       const { terms, tags } = stored;
       if (!shelf.mark(path, tags, moment).holds()) continue;
-      const known = shelf.find(path, partition, headers);
+      const known = shelf.at(path)?.find(partition, headers);
       if (!known || known.terms.bornMs < terms.bornMs)
         shelf.put(new Entry(path, partition, { ...stored, personal }, terms, headers));
     }
@@ -207,7 +207,7 @@ export class Reader {
     }
     const audience = this.#audience(call, rules);
     const fresh = entry?.fresh(this.upstream.surroundings.clock.epochMs());
-    const missed = known || this.shelf.knows(call.path) ? 'vary-miss' : 'uri-miss';
+    const missed = known || this.shelf.at(call.path) ? 'vary-miss' : 'uri-miss';
     // RFC 9211 §2.2.
     const why = !entry ? missed : fresh ? 'request' : 'stale';
     return new Fetch(this, call, { rules, ask, why, entry, audience, lease }, sink).start();
@@ -223,11 +223,12 @@ export class Reader {
 
   /** What everybody may be given while that is fresh; else, of that and what this caller may, the newer. */
   #find(call: UpstreamCall, rules: CacheRules, nowMs: number): Entry | undefined {
-    const { shelf } = this;
-    const { path, headers } = call;
-    const common = rules.scope === 'subject' ? undefined : shelf.find(path, everybody(call), headers);
+    const resource = this.shelf.at(call.path);
+    if (!resource) return undefined;
+    const { headers } = call;
+    const common = rules.scope === 'subject' ? undefined : resource.find(everybody(call), headers);
     if (common?.fresh(nowMs)) return common;
-    const own = shelf.find(path, ownPartition(this.upstream, call, rules), headers);
+    const own = resource.find(ownPartition(this.upstream, call, rules), headers);
     if (!common || !own) return common ?? own;
     return own.terms.bornMs > common.terms.bornMs ? own : common;
   }

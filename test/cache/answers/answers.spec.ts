@@ -361,7 +361,10 @@ describe('A write is seen at once', () => {
     shelve({ ...forHour, 'surrogate-key': 'faint' });
     await server.post(things());
     const cache = server.gateway.assembly.upstreams.get('things')!.surroundings.cache!;
-    const entry = cache.shelf('things').find(`/things?first=${first}`, `http ${new URL(server.url).host}`, {})!;
+    const entry = cache
+      .shelf('things')
+      .at(`/things?first=${first}`)!
+      .find(`http ${new URL(server.url).host}`, {})!;
     cache.shelf('things').remove(entry);
     shelve();
     await purge({ tag: 'faint' });
