@@ -26,24 +26,27 @@ const leastSpare = 64;
  * flight will want its time. What it will want is what others took, and it only queues for it as far as the loop is busy.
  */
 export class Backlog {
-  /** Of the last seconds, the later the more: time at work, time, and requests that have ended. */
+  /** Of the last seconds, the later the more: time at work, time, and requests that have begun and ended. */
   #workMs = 0;
   #timeMs = 0;
+  #begun = 0;
   #ended = 0;
   /** Looks in a row at a loop that did nothing else. */
   #saturated = 0;
 
   /**
-   * @param ended since the look before
+   * @param begun since the look before
+   * @param ended since then
    * @param elapsedMs since then
    * @param utilization share of it that the event loop was at work, 0 to 1
    */
-  look(ended: number, elapsedMs: number, utilization: number): void {
+  look(begun: number, ended: number, elapsedMs: number, utilization: number): void {
     const kept = Math.exp(-elapsedMs / memoryMs);
     // A long stall is no more than what is remembered.
     const timeMs = Math.min(elapsedMs, memoryMs);
     this.#workMs = this.#workMs * kept + timeMs * utilization;
     this.#timeMs = this.#timeMs * kept + timeMs;
+    this.#begun = this.#begun * kept + begun;
     this.#ended = this.#ended * kept + ended;
     this.#saturated = utilization >= saturated ? this.#saturated + 1 : 0;
   }
@@ -73,8 +76,11 @@ export class Backlog {
     return this.#saturated >= 2;
   }
 
-  /** Of a request; 0 as long as none has ended, for then nobody knows. */
+  /**
+   * Of a request; 0 as long as none has ended, for then nobody knows. After silence many may have begun and been worked at
+   * before the first of them ends, and not all of that work was its own; in the long run as many end as begin.
+   */
   get #costMs(): number {
-    return this.#ended < 1 ? 0 : this.#workMs / this.#ended;
+    return this.#ended < 1 ? 0 : this.#workMs / Math.max(this.#begun, this.#ended);
   }
 }

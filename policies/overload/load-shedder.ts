@@ -63,6 +63,7 @@ export class LoadShedder {
   /** Requests under way, but for those that wait there. */
   #begun = 0;
   /** Since the last look. */
+  #entered = 0;
   #ended = 0;
   #refused = 0;
   /** What a flood may fill before the share that is let in has been brought down. */
@@ -156,6 +157,7 @@ export class LoadShedder {
   /** Counts one more; whoever calls this calls {@link leave} when it has ended, however that was. */
   enter(): void {
     this.#begun++;
+    this.#entered++;
   }
 
   leave(): void {
@@ -213,8 +215,10 @@ export class LoadShedder {
 
   /** Takes note of the event loop, some twenty times a second. */
   look({ lagMs, elapsedMs, utilization }: EventLoopLook): void {
-    // What was refused has ended too, and took next to nothing.
-    this.#backlog.look(Math.max(0, this.#ended - this.#refused), elapsedMs, utilization);
+    // What was refused has begun and ended too, and took next to nothing.
+    const [begun, ended] = [this.#entered - this.#refused, Math.max(0, this.#ended - this.#refused)];
+    this.#backlog.look(begun, ended, elapsedMs, utilization);
+    this.#entered = 0;
     this.#ended = 0;
     this.#refused = 0;
     this.#lagMs = Math.max(lagMs * utilization, this.#backlog.of(this.inFlight, this.#pressure.mostMs));

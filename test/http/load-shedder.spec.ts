@@ -167,6 +167,25 @@ describe('An event loop that lags', () => {
     expect(most - least).toBeLessThanOrEqual(1);
   });
 
+  test('is not made out where many begin at once after silence, and the first of them has ended', () => {
+    const load = shedder();
+    late(load, 0, 60_000, { default: 10 });
+    for (let look = 0; look < 200; look++) load.look({ lagMs: 0, elapsedMs: everyMs, utilization: 0 });
+    occupied(load, 32);
+    // A fifth of a second of work on all of them, two milliseconds of it each.
+    for (let look = 0; look < 4; look++) load.look({ lagMs: 0, elapsedMs: everyMs, utilization: 1 });
+    load.leave();
+    for (let look = 0; look < 20; look++) {
+      load.look({ lagMs: 0, elapsedMs: everyMs, utilization: 1 });
+      expect(load.shedding).toBe(false);
+      expect(load.lagMs).toBeLessThan(maxEventLoopLag);
+      for (let ends = 0; ends < 8; ends++) {
+        load.leave();
+        load.enter();
+      }
+    }
+  });
+
   test('forgets a flood within seconds', () => {
     const load = occupied(shedder(), 10);
     late(load, 3 * maxEventLoopLag, 60_000, { default: 1_000 });
