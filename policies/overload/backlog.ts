@@ -7,14 +7,21 @@ const busy = 0.9;
 /** The same of one look: it does nothing else. */
 const saturated = 0.95;
 
-/**
- * What is under way at once is worth so many milliseconds of work, while the loop does nothing else: enough that some of it is
- * always ready to go on.
- */
+/** What is under way at once is worth so many milliseconds of work: a burst, while the loop has time to spare. */
+const spareMs = 100;
+
+/** The same once it does nothing else, */
 const saturatedMs = 25;
 
-/** The same while it has time to spare: a burst. */
-const spareMs = 100;
+/** and no less than this, however long it does. */
+const leastMs = 4;
+
+/**
+ * With each look that the loop does nothing else less is under way, and more with each that it does not: as little as keeps it
+ * at work. What lies about in turns costs it more, since its memory is looked through and goes from the processor's caches.
+ */
+const narrower = 0.8;
+const wider = 2;
 
 /** However long each takes; it may be waiting for others than this process. */
 const leastSaturated = 4;
@@ -33,6 +40,7 @@ export class Backlog {
   #ended = 0;
   /** Looks in a row at a loop that did nothing else. */
   #saturated = 0;
+  #atOnceMs = spareMs;
 
   /**
    * @param begun since the look before
@@ -49,6 +57,8 @@ export class Backlog {
     this.#begun = this.#begun * kept + begun;
     this.#ended = this.#ended * kept + ended;
     this.#saturated = utilization >= saturated ? this.#saturated + 1 : 0;
+    if (this.#saturated === 0) this.#atOnceMs = Math.min(spareMs, this.#atOnceMs * wider);
+    else if (this.#isSaturated) this.#atOnceMs = Math.max(leastMs, Math.min(saturatedMs, this.#atOnceMs * narrower));
   }
 
   /**
@@ -68,8 +78,8 @@ export class Backlog {
 
   /** How many requests are best under way at once: more would only lie about longer. */
   get atOnce(): number {
-    const [least, ms] = this.#isSaturated ? [leastSaturated, saturatedMs] : [leastSpare, spareMs];
-    return this.#costMs === 0 ? leastSpare : Math.max(least, ms / this.#costMs);
+    const least = this.#atOnceMs === spareMs ? leastSpare : leastSaturated;
+    return this.#costMs === 0 ? leastSpare : Math.max(least, this.#atOnceMs / this.#costMs);
   }
 
   get #isSaturated(): boolean {

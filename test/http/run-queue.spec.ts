@@ -104,16 +104,42 @@ describe('What a process takes on at once', () => {
     return count;
   }
 
-  test('is what a saturated loop works off within 25 ms, and four at least', () => {
+  test('is what a saturated loop works off within 25 ms, then less and less down to 4 ms, and four at least', () => {
     const shedder = load();
-    for (let seconds = 0; seconds < 5; seconds++) second(shedder, 1_000, 1);
-    expect(most(shedder)).toBeGreaterThan(23);
-    expect(most(shedder)).toBeLessThan(28);
+    for (let seconds = 0; seconds < 5; seconds++) second(shedder, 10_000, 0.5);
+    const each: number[] = [];
+    for (let look = 0; look < 20; look++) {
+      for (let count = 0; count < 500; count++) {
+        shedder.enter();
+        shedder.leave();
+      }
+      shedder.look({ lagMs: 0, elapsedMs: 50, utilization: 1 });
+      each.push(most(shedder));
+    }
+    // A request costs 0.1 ms in the end; one look is no sign yet.
+    expect(each[0]).toBeGreaterThan(1_000);
+    expect(each[1]).toBeLessThan(600);
+    each.slice(2).forEach((now, at) => expect(now).toBeLessThanOrEqual(each[at + 1]!));
+    expect(each.at(-1)).toBeGreaterThan(38);
+    expect(each.at(-1)).toBeLessThan(70);
     for (let seconds = 0; seconds < 10; seconds++) second(shedder, 20, 1);
     expect(most(shedder)).toBe(4);
   });
 
-  test('is four times as much, and 64 at least, while it has time to spare: what is in flight waits for others then', () => {
+  test('is twice as much with each look at a loop that had time to spare, so that waiting for slow services is no work', () => {
+    const shedder = load();
+    for (let seconds = 0; seconds < 5; seconds++) second(shedder, 10_000, 1);
+    const before = most(shedder);
+    const each: number[] = [];
+    for (let look = 0; look < 5; look++) {
+      shedder.look({ lagMs: 0, elapsedMs: 50, utilization: 0.9 });
+      each.push(most(shedder));
+    }
+    expect(each[0]! / before).toBeGreaterThan(1.8);
+    expect(each.at(-1)! / before).toBeGreaterThan(20);
+  });
+
+  test('is 100 ms of work, and 64 at least, while it has time to spare: what is in flight waits for others then', () => {
     const shedder = load();
     expect(most(shedder)).toBe(64);
     for (let seconds = 0; seconds < 10; seconds++) second(shedder, 20, 0.5);
