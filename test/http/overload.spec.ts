@@ -19,7 +19,8 @@ beforeAll(async () => {
     else response.end('ok');
   });
   gateway = await startGateway({
-    listen: { maxInFlight: 10 },
+    // However slow the machine is, nothing is refused for that.
+    listen: { maxInFlight: 10, maxEventLoopLag: '60s' },
     upstreams: { service: { endpoints: [service.url] } },
     routes: [
       { name: 'hold', path: '/hold', upstream: 'service', criticality: 'critical' },

@@ -264,7 +264,8 @@ describe('A connection whose client does not stay away', () => {
       upstreams: { service: { endpoints: [service.url] } },
       routes: [{ path: '/*rest', upstream: 'service' }],
     });
-    const holding = send(`${gateway.url}/hold`);
+    // However long a slow machine takes for the flood.
+    const holding = send(`${gateway.url}/hold`, { headers: { 'x-weir-deadline-ms': '60000' } });
     await until(() => answers.length === 1);
     const client = await RawClient.connect(gateway.url);
     let asked = 0;

@@ -30,7 +30,7 @@ describe('Answers that are ready', () => {
     expect(sent).toEqual([1, 2, 3, 4]);
   });
 
-  test('do not wait for more than 31 others', async () => {
+  test('do not wait for more than 15 others', async () => {
     sent = [];
     for (let id = 0; id < 100; id++) sendSoon(answer(id));
     expect(sent).toHaveLength(96);
@@ -52,10 +52,10 @@ describe('Answers that are ready', () => {
     const more = () => {
       for (let id = 100; id < 150; id++) sendSoon(answer(id));
     };
-    for (let id = 0; id < 31; id++) sendSoon(answer(id, id % 10 === 0 ? more : undefined));
+    for (let id = 0; id < 15; id++) sendSoon(answer(id, id % 5 === 0 ? more : undefined));
     await turn();
-    expect(sent).toHaveLength(31 + 4 * 50);
-    expect(new Set(sent).size).toBe(31 + 50);
+    expect(sent).toHaveLength(15 + 3 * 50);
+    expect(new Set(sent).size).toBe(15 + 50);
   });
 });
 
