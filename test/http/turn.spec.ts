@@ -78,7 +78,7 @@ describe('A stored answer', () => {
     files.certificate('server', 'ca', { extension: 'subjectAltName=IP:127.0.0.1' });
     const tls = { cert: files.path('server.crt'), key: files.path('server.key') };
     gateway = await startGateway(config);
-    secured = await startGateway({ ...config, listen: { tls } });
+    secured = await startGateway({ ...config, listen: { tls, headersTimeout: '60s' } });
     await send(`${gateway.url}/p/stored`);
   });
 
@@ -109,6 +109,12 @@ describe('A stored answer', () => {
       await once(socket, 'close');
       expect(readAnswers(received).map(({ body }) => body)).toEqual(['stored']);
     }
+  });
+
+  test('is not waited for where the client ends in its handshake', { timeout: 20_000 }, async () => {
+    const client = await RawClient.connect(secured.url);
+    client.socket.end();
+    expect(await client.end()).toBe('');
   });
 
   test('goes out as often as it is asked for in one packet, however many wait for the end of the turn', async () => {
