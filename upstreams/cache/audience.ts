@@ -15,7 +15,7 @@ export function everybody({ context, labels }: UpstreamCall): Partition {
 
 /** Most ask for one host, and a text that was a key before is found without being read. */
 let lastHost = '';
-let lastAsked = '';
+let lastAsked = 'http ';
 
 /** The host and scheme that the client asked. */
 export function askedAt({ host, forwarded }: RequestContext): string {
