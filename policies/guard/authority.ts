@@ -5,7 +5,7 @@ const maxLength = 253 + 6;
 const maxPort = 65_535;
 
 /** Found good; most ask for one host. */
-let last = '';
+let last: string | undefined;
 
 /**
  * Whether a text is one host with or without a port, as `Host` and the authority of a target have it (RFC 9110 §7.2,
@@ -13,7 +13,7 @@ let last = '';
  * means something else to somebody.
  */
 export function isAuthority(text: string): boolean {
-  if (text === last && text !== '') return true;
+  if (text === last) return true;
   if (!readsAsAuthority(text)) return false;
   last = text;
   return true;
