@@ -10,6 +10,7 @@ import type { ClientConnection } from './connection.ts';
 import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
 import { keptWaiting } from './expectation.ts';
 import { maxPeekBytes, type Pipeline } from './pipeline.ts';
+import { lookSoon } from './turn.ts';
 
 export interface EntranceOptions {
   readonly load: LoadShedder;
@@ -115,7 +116,7 @@ export class Entrance {
       if (criticality === undefined) begin(request, response);
       else if (!this.#isRefused(request, response, route, criticality)) this.#beginInTurn(request, response, begin);
     };
-    setImmediate(this.#later(request, response, look));
+    lookSoon(this.#later(request, response, look));
   }
 
   /** Lets a request wait for its turn, with nothing made of it yet. @returns what is to be called then */

@@ -40,7 +40,7 @@ export class NodeBody implements IncomingBody {
         else this.#gather(maxBytes, resolve, reject);
       };
       if (this.#request.complete) look();
-      else lookSoon({ look });
+      else lookSoon(look);
     });
   }
 

@@ -42,28 +42,25 @@ export function sendReady(): void {
   count = 0;
 }
 
-/** A body, of which more may have come by the end of the turn. */
-export interface ArrivingBody {
-  /** Must not throw. */
-  look(): void;
-}
+let arriving: (() => void)[] = [];
 
-let arriving: ArrivingBody[] = [];
-
-/** Looks at a body when all that came in one packet with its head is there, which for most is all of it. */
-export function lookSoon(body: ArrivingBody): void {
+/**
+ * Looks at a body when all that came in one packet with its head is there, which for most is all of it.
+ * @param look must not throw
+ */
+export function lookSoon(look: () => void): void {
   if (arriving.length === 0) {
     setImmediate(lookAtAll);
     // What is answered by then goes out with this turn.
     setImmediate(endTurn);
   }
-  arriving.push(body);
+  arriving.push(look);
 }
 
 function lookAtAll(): void {
-  const bodies = arriving;
+  const looks = arriving;
   arriving = [];
-  for (const body of bodies) body.look();
+  for (const look of looks) look();
 }
 
 function endTurn(): void {
