@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
@@ -55,6 +56,12 @@ export interface Transport {
 }
 
 /**
+ * Calls outside of what is going on: a socket holds on to what it was opened in (`AsyncLocalStorage`), and a connection lasts
+ * far longer than the call that it was opened for, and than the pipeline of that.
+ */
+const outside = AsyncLocalStorage.snapshot();
+
+/**
  * Reads what connections need, TLS files included.
  * @throws {Error} when a TLS file cannot be read, or does not hold what it should
  */
@@ -84,7 +91,7 @@ export function transportOf(settings: UpstreamSettings): Transport {
         headersTimeout: 0,
         bodyTimeout: idleTimeout,
         connect: (options, callback) =>
-          connector(options, (...connected) => {
+          outside(connector, options, (...connected) => {
             if (connected[1]) watch(connected[1]);
             callback(...connected);
           }),
