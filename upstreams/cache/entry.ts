@@ -1,5 +1,5 @@
 import type { Headers } from '#core/headers.ts';
-import type { Kept } from './kept.ts';
+import { ownMemory, type Kept } from './kept.ts';
 import { forOneOnly } from './private.ts';
 import type { Storing } from './storing.ts';
 import { selecting } from './vary.ts';
@@ -51,7 +51,7 @@ export class Entry implements Kept {
     this.target = target;
     this.partition = partition;
     this.status = answer.status;
-    this.body = answer.body;
+    this.body = ownMemory(answer.body);
     this.tags = answer.tags;
     this.vary = terms.vary;
     this.personal = answer.personal === true && !terms.shared;

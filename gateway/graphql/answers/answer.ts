@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Headers } from '#core/headers.ts';
 import type { Estimate } from '#core/price.ts';
 import type { Ingredient, Provenance } from '#core/provenance.ts';
-import type { Kept } from '#upstreams/cache/kept.ts';
+import { ownMemory, type Kept } from '#upstreams/cache/kept.ts';
 
 /** What an answer takes besides its body: the objects that it consists of, and its place in the table. */
 const overheadBytes = 1_024;
@@ -55,7 +55,7 @@ export class Answer implements Kept {
   ) {
     this.key = key;
     this.estimate = estimate;
-    this.body = body;
+    this.body = ownMemory(body);
     this.bornMs = bornMs;
     this.untilMs = made.untilMs;
     this.terms = { noCache: false, lifetimeMs: made.untilMs - bornMs, strict: true };
