@@ -78,7 +78,8 @@ async function speakGarbage(scene: Scene): Promise<void> {
   raw.socket.write(bent);
   await Promise.race([raw.closed, sleep(draw.int(0, 500))]);
   tally.outcome(name, /^HTTP\/1\.1 (\d+)/.exec(raw.received())?.[1] ?? 'nothing');
-  if (/ 500 |"INTERNAL"/.test(raw.received()))
+  // What is no handshake to the gateway may be one to a service, and that may fail just then.
+  if (/ 500 |"INTERNAL"/.test(raw.received()) && !raw.received().includes('fault switch'))
     tally.complain('garbage that was a defect', JSON.stringify(text.slice(0, 200)));
   raw.socket.destroy();
 }
