@@ -20,6 +20,7 @@ import type { DemoKey } from './graphql/graphiql-consumers.ts';
 import { ClientAddresses } from './http/client-address.ts';
 import { HttpHost } from './http/host.ts';
 import { Pipeline } from './http/pipeline.ts';
+import { atTurnEnd } from './http/turn.ts';
 import { pages } from './pages/pages.ts';
 import type { Project } from './project.ts';
 import { documentPhases } from './pipeline.ts';
@@ -94,7 +95,7 @@ export class Instance {
     });
     const { telemetry } = this;
     const { debug, log, meter, propagate } = telemetry;
-    this.#load = new LoadShedder(config.listen, meter);
+    this.#load = new LoadShedder(config.listen, meter, atTurnEnd);
     this.store = config.redis.url === '' ? undefined : new RedisStore(config.redis, log);
     this.spend = new Spend(systemClock, this.store, log);
     this.cache = new MemoryStore(config.cache);

@@ -10,7 +10,7 @@ import type { ClientConnection } from './connection.ts';
 import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
 import { keptWaiting } from './expectation.ts';
 import { maxPeekBytes, type Pipeline } from './pipeline.ts';
-import { lookSoon } from './turn.ts';
+import { atTurnEnd } from './turn.ts';
 
 export interface EntranceOptions {
   readonly load: LoadShedder;
@@ -25,8 +25,8 @@ export interface EntranceOptions {
 export type Begin = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
- * Where requests come in, before anything is made of them. Each is let begin, or has to wait for that, or while load is shed is
- * told to go for what refusing it further in would cost several times over.
+ * Where requests come in, before anything is made of them. Each waits for its turn to begin, or while load is shed is told to go
+ * for what refusing it further in would cost several times over.
  */
 export class Entrance {
   readonly #options: EntranceOptions;
@@ -82,9 +82,7 @@ export class Entrance {
   }
 
   #beginInTurn(request: IncomingMessage, response: ServerResponse, begin: Begin): void {
-    const { load } = this.#options;
-    if (load.mayBegin) begin(request, response);
-    else load.wait(this.#later(request, response, begin));
+    this.#options.load.wait(this.#later(request, response, begin));
   }
 
   #refusesByHead(request: IncomingMessage, response: ServerResponse, route: GatewayRoute | undefined): boolean {
@@ -116,7 +114,7 @@ export class Entrance {
       if (criticality === undefined) begin(request, response);
       else if (!this.#isRefused(request, response, route, criticality)) this.#beginInTurn(request, response, begin);
     };
-    lookSoon(this.#later(request, response, look));
+    atTurnEnd(this.#later(request, response, look));
   }
 
   /** Lets a request wait for its turn, with nothing made of it yet. @returns what is to be called then */

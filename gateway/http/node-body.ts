@@ -4,7 +4,7 @@ import type { IncomingBody } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import { invite } from './expectation.ts';
 import { Pace, type PaceSettings } from './pace.ts';
-import { lookSoon } from './turn.ts';
+import { atTurnEnd } from './turn.ts';
 
 /**
  * The request's body over node:http, which has already refused bad framing (RFC 9112 §6). Whether it is read here or passed on
@@ -40,7 +40,7 @@ export class NodeBody implements IncomingBody {
         else this.#gather(maxBytes, resolve, reject);
       };
       if (this.#request.complete) look();
-      else lookSoon(look);
+      else atTurnEnd(look);
     });
   }
 

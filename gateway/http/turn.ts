@@ -42,25 +42,25 @@ export function sendReady(): void {
   count = 0;
 }
 
-let arriving: (() => void)[] = [];
+let tasks: (() => void)[] = [];
 
 /**
- * Looks at a body when all that came in one packet with its head is there, which for most is all of it.
- * @param look must not throw
+ * For what is better done once all is read that came in this turn: of a request that came in one packet, its body is there then.
+ * What is answered by that goes out with this turn.
+ * @param task must not throw
  */
-export function lookSoon(look: () => void): void {
-  if (arriving.length === 0) {
-    setImmediate(lookAtAll);
-    // What is answered by then goes out with this turn.
+export function atTurnEnd(task: () => void): void {
+  if (tasks.length === 0) {
+    setImmediate(runTasks);
     setImmediate(endTurn);
   }
-  arriving.push(look);
+  tasks.push(task);
 }
 
-function lookAtAll(): void {
-  const looks = arriving;
-  arriving = [];
-  for (const look of looks) look();
+function runTasks(): void {
+  const now = tasks;
+  tasks = [];
+  for (const task of now) task();
 }
 
 function endTurn(): void {

@@ -58,8 +58,8 @@ export class LoadShedder {
   readonly #counters: Readonly<Record<ShedReason, readonly Counter[]>>;
   readonly #overflow: Counter;
   readonly #backlog = new Backlog();
-  /** Where what has been let in waits until it may begin. */
-  readonly #queue = new RunQueue(() => this.#begun);
+  /** Where what has been let in begins. */
+  readonly #queue: RunQueue;
   /** Requests under way, but for those that wait there. */
   #begun = 0;
   /** Since the last look. */
@@ -74,7 +74,8 @@ export class LoadShedder {
   /** Lately, the more recent the more. */
   #refusedPerS = 0;
 
-  constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter) {
+  constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter, soon?: (turn: () => void) => void) {
+    this.#queue = new RunQueue(() => this.#begun, soon);
     this.maxInFlight = maxInFlight;
     this.#places = shareOfPlaces.map((share) => Math.ceil(maxInFlight * share));
     this.#pressure = new Pressure(maxEventLoopLag);
@@ -129,14 +130,9 @@ export class LoadShedder {
     return wantedMs <= 0 ? 0 : Math.ceil(Math.min(maxHoldOffMs, wantedMs) / 50) * 50;
   }
 
-  /** There is time to begin one more. */
-  get mayBegin(): boolean {
-    return this.#queue.free(this.#begun + 1);
-  }
-
   /**
-   * Lets one wait that may not begin yet.
-   * @param begin is called when it may, in a later turn of the event loop; it must not throw
+   * Lets one begin when all that came in this turn of the event loop has been read, or later, when there is time for it.
+   * @param begin must not throw
    */
   wait(begin: () => void): void {
     this.#queue.wait(begin);

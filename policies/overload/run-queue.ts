@@ -12,8 +12,8 @@ const mostAnyway = 64;
 const maxEmpty = 1_024;
 
 /**
- * Where requests wait to begin while the event loop has more to do than it can do: in order, and with nothing done for them
- * yet. What is under way goes first then. Else a loop would begin whatever comes in before it goes on with what it has
+ * Where requests begin: in order, those that came in one turn of the event loop together at its end, and later while the loop
+ * has more to do than it can do. Nothing has been done for those that wait, and what is under way goes first. Else a loop would begin whatever comes in before it goes on with what it has
  * begun: everything is under way, little ends, and what each has read so far lives so long that the collector of garbage
  * carries it from place to place (a third of the processor at 200 operations at once; docs/load.md). It bounds nothing: who
  * may wait is decided before.
@@ -29,14 +29,21 @@ export class RunQueue {
   #turnedMs = 0;
   #anyway = 1;
   readonly #begun: () => number;
+  readonly #soon: (turn: () => void) => void;
   readonly #nowMs: () => number;
 
   /**
    * @param begun how many are under way
+   * @param soon calls what it is given once, at the end of this turn of the event loop
    * @param nowMs a clock that never goes back
    */
-  constructor(begun: () => number, nowMs: () => number = () => performance.now()) {
+  constructor(
+    begun: () => number,
+    soon: (turn: () => void) => void = setImmediate,
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#begun = begun;
+    this.#soon = soon;
     this.#nowMs = nowMs;
   }
 
@@ -49,7 +56,7 @@ export class RunQueue {
     return this.waiting === 0 && underWay <= this.most;
   }
 
-  /** @param begin is called in a later turn of the event loop, and must not throw */
+  /** @param begin is called at the end of this turn of the event loop or of a later one, and must not throw */
   wait(begin: () => void): void {
     this.#waiting.push(begin);
     this.#goOn();
@@ -58,14 +65,14 @@ export class RunQueue {
   #goOn(): void {
     if (this.#going || this.waiting === 0) return;
     this.#going = true;
-    setImmediate(turn, this);
+    this.#soon(this.#turn);
   }
 
   /**
    * All that was ready in this turn of the event loop has had its turn. One more begins in any case, and more and more as long
    * as turns are short: what is under way may wait for others than this process, and nobody is to wait for a loop that has time.
    */
-  turn(): void {
+  readonly #turn = (): void => {
     this.#going = false;
     const nowMs = this.#nowMs();
     const tookMs = nowMs - this.#turnedMs;
@@ -82,9 +89,5 @@ export class RunQueue {
     }
     this.#turnedMs = nowMs;
     this.#goOn();
-  }
-}
-
-function turn(queue: RunQueue): void {
-  queue.turn();
+  };
 }
