@@ -6,13 +6,18 @@ export interface ReadyAnswer {
   sendLast(): void;
 }
 
-/** So many at the most wait for each other: what is gained grows little beyond, and what the first of them waits does. */
-const maxTogether = 16;
+/** So many at the most wait for each other, */
+const maxTogether = 64;
+
+/** and no more than so many where the work for them takes the first of them longer than this. */
+const lookAfter = 16;
+const maxWaitMs = 1;
 
 /** Of its full length from the start: one that grows is made anew in each turn. */
 const ready: (ReadyAnswer | undefined)[] = Array.from({ length: maxTogether });
 let first = 0;
 let count = 0;
+let firstMs = 0;
 let planned = false;
 
 /**
@@ -21,8 +26,9 @@ let planned = false;
  * for two requests.
  */
 export function sendSoon(answer: ReadyAnswer): void {
+  if (count === 0) firstMs = performance.now();
   ready[count++] = answer;
-  if (count >= maxTogether) {
+  if (count >= maxTogether || (count % lookAfter === 0 && performance.now() - firstMs > maxWaitMs)) {
     sendReady();
   } else if (!planned) {
     planned = true;

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { sendReady, sendSoon } from '#gateway/http/turn.ts';
 import { Certificates } from '../support/certificates.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -30,9 +30,16 @@ describe('Answers that are ready', () => {
     expect(sent).toEqual([1, 2, 3, 4]);
   });
 
-  test('do not wait for more than 15 others', async () => {
+  test('do not wait for more than 63 others, nor for more than 15 that take longer than a millisecond', async () => {
     sent = [];
-    for (let id = 0; id < 100; id++) sendSoon(answer(id));
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+    for (let id = 0; id < 64; id++) sendSoon(answer(id));
+    expect(sent).toHaveLength(64);
+    for (let id = 64; id < 100; id++) {
+      clock.mockReturnValue((id - 64) / 10);
+      sendSoon(answer(id));
+    }
+    clock.mockRestore();
     expect(sent).toHaveLength(96);
     await turn();
     expect(sent).toEqual(Array.from({ length: 100 }, (_, id) => id));
@@ -50,12 +57,12 @@ describe('Answers that are ready', () => {
   test('may make others ready by going out, and those go out with them', async () => {
     sent = [];
     const more = () => {
-      for (let id = 100; id < 150; id++) sendSoon(answer(id));
+      for (let id = 100; id < 200; id++) sendSoon(answer(id));
     };
     for (let id = 0; id < 15; id++) sendSoon(answer(id, id % 5 === 0 ? more : undefined));
     await turn();
-    expect(sent).toHaveLength(15 + 3 * 50);
-    expect(new Set(sent).size).toBe(15 + 50);
+    expect(sent).toHaveLength(15 + 3 * 100);
+    expect(new Set(sent).size).toBe(15 + 100);
   });
 });
 
