@@ -5,6 +5,7 @@ import type { UnroutedRequest } from '#gateway/telemetry/access-log.ts';
 import { requestId, schemeOf } from './arrival.ts';
 import type { ClientAddresses } from './client-address.ts';
 import { errorAnswer, type ErrorForm } from './error-reply.ts';
+import { sendSoon, type ReadyAnswer } from './turn.ts';
 
 /** Stands where the id of the request will. */
 const idMark = '\u0000';
@@ -52,9 +53,26 @@ export class EarlyRefusal {
     };
     if (closing || !endsPlainly(request)) fields.connection = 'close';
     response.writeHead(this.#status, fields);
-    // Ids are ASCII, and so is the table: Node joins such a text with the head, one write for both.
-    response.end(body, 'latin1');
+    const last = new LastText(response, body);
+    // Who closes a connection behind an answer goes by what has been written to it.
+    if (fields.connection === 'close') last.sendLast();
+    else sendSoon(last);
     return new RefusedRequest(request, addresses, this.#code, id);
+  }
+}
+
+class LastText implements ReadyAnswer {
+  readonly #response: ServerResponse;
+  readonly #text: string;
+
+  constructor(response: ServerResponse, text: string) {
+    this.#response = response;
+    this.#text = text;
+  }
+
+  sendLast(): void {
+    // Ids are ASCII, and so is the table: Node joins such a text with the head, one write for both.
+    this.#response.end(this.#text, 'latin1');
   }
 }
 

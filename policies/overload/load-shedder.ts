@@ -35,12 +35,12 @@ const minPerLook = 2;
 const memoryMs = 1_000;
 
 /**
- * So many refusals a second are free, as it were. Each of those above makes the connections of refused clients wait two
+ * So many refusals a second are free, as it were. Each of those above makes the connections of refused clients wait three
  * milliseconds longer.
  */
-const freeRefusalsPerS = 500;
-const holdOffPerRefusalMs = 2;
-const maxHoldOffMs = 2_000;
+const freeRefusalsPerS = 300;
+const holdOffPerRefusalMs = 3;
+const maxHoldOffMs = 3_000;
 
 /** The longest `Retry-After`, in seconds. */
 const maxRetryAfterS = 10;
