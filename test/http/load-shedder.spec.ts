@@ -204,7 +204,10 @@ describe('What a refused client is told', () => {
     const flooded = occupied(shedder(), 10);
     late(flooded, 3 * maxEventLoopLag, 30_000, { default: 1_000 });
     const severe = waits(flooded);
-    expect(new Set(severe)).toEqual(new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]));
+    // Nobody is asked back before he is heard again.
+    const leastS = Math.max(1, Math.ceil(flooded.holdOffMs / 1_000));
+    expect(leastS).toBeLessThan(4);
+    expect(new Set(severe)).toEqual(new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10].slice(leastS - 1)));
     expect(occupied(shedder(1), 1).overflow()).toBeGreaterThan(0);
   });
 });
