@@ -74,6 +74,7 @@ export class LoadShedder {
   /** Lately, the more recent the more. */
   #refusedPerS = 0;
 
+  /** @param soon calls what it is given at the end of this turn of the event loop; default `setImmediate` */
   constructor({ maxInFlight, maxEventLoopLag }: LoadLimits, meter: Meter, soon?: (turn: () => void) => void) {
     this.#queue = new RunQueue(() => this.#begun, soon);
     this.maxInFlight = maxInFlight;

@@ -13,10 +13,10 @@ const maxEmpty = 1_024;
 
 /**
  * Where requests begin: in order, those that came in one turn of the event loop together at its end, and later while the loop
- * has more to do than it can do. Nothing has been done for those that wait, and what is under way goes first. Else a loop would begin whatever comes in before it goes on with what it has
- * begun: everything is under way, little ends, and what each has read so far lives so long that the collector of garbage
- * carries it from place to place (a third of the processor at 200 operations at once; docs/load.md). It bounds nothing: who
- * may wait is decided before.
+ * has more to do than it can do. Nothing has been done for those that wait, and what is under way goes first. Else a loop would
+ * begin whatever comes in before it goes on with what it has begun: everything is under way, little ends, and what each has
+ * read so far lives so long that the collector of garbage carries it from place to place (a third of the processor at 200
+ * operations at once; docs/load.md). It bounds nothing: who may wait is decided before.
  */
 export class RunQueue {
   /** How many may be under way before others wait. */
