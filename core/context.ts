@@ -155,6 +155,8 @@ export class RequestContext {
   clientDeadline = false;
   /** It was let in under load as a whole, so that its operation need not be asked again. */
   admitted = false;
+  /** How many requests were in flight when it came, with itself, where load may be shed. */
+  inFlight: number | undefined;
   /** The gateway says to whom the answer may be shown (CORS); what an upstream says of it is dropped. */
   decidesCors = false;
   /** The host is about to hand the connection over to another protocol. */

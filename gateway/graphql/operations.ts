@@ -98,7 +98,7 @@ export class Operations {
       context.operation = operation;
       checkDelivery(operation, delivery);
       // The first that knows what the operation is, and the last before work is done for it.
-      if (!context.admitted) this.#engine.load.admit(criticality);
+      if (!context.admitted) this.#engine.load.admit(criticality, context.inFlight);
       if (this.#engine.settings.onDenied === 'operation') {
         const denied = denial(demands, context);
         if (denied) throw denied;
@@ -132,7 +132,7 @@ export class Operations {
     if (context.admitted || !load.shedding) return undefined;
     const criticality = this.criticalityOf(peek(context));
     if (criticality === undefined) return undefined;
-    load.admit(criticality);
+    load.admit(criticality, context.inFlight);
     context.admitted = true;
     return load.pause();
   }
@@ -178,7 +178,7 @@ export class Operations {
       if (explainMode(context, settings)) return undefined;
       // Counts it, and says whether it may be run at all.
       this.#documents.prepare(parameters, context);
-      if (!context.admitted) load.admit(operation.criticality);
+      if (!context.admitted) load.admit(operation.criticality, context.inFlight);
     } catch (error) {
       // Whoever runs it says so.
       if (error instanceof WeirError) return undefined;

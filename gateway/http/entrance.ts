@@ -7,7 +7,7 @@ import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { Arrivals } from './arrival.ts';
 import { plainIp } from './client-address.ts';
 import type { ClientConnection } from './connection.ts';
-import { EarlyRefusal, hasBody, RefusedRequest } from './early-refusal.ts';
+import { EarlyRefusal, RefusedRequest } from './early-refusal.ts';
 import { keptWaiting } from './expectation.ts';
 import { maxPeekBytes, type Pipeline } from './pipeline.ts';
 import { atTurnEnd } from './turn.ts';
@@ -17,6 +17,8 @@ export interface EntranceOptions {
   readonly arrivals: Arrivals;
   readonly telemetry: Pick<Telemetry, 'refused'>;
   readonly connectionOf: (socket: Socket) => ClientConnection;
+  /** A connection that nothing is read from for longer ends, with whatever has been asked on it meanwhile. */
+  readonly maxHoldOffMs: number;
   /** What serves now. */
   readonly pipeline: () => Pipeline;
 }
@@ -36,8 +38,9 @@ export class Entrance {
   };
   /** The request that was let in last while load was shed. */
   #admitted: IncomingMessage | undefined;
-  /** When the request came that begins now, if it had to wait for that. */
+  /** When the request came that begins now, if it had to wait for that, and how many were in flight then. */
   #cameMs: number | undefined;
+  #inFlight: number | undefined;
 
   constructor(options: EntranceOptions) {
     this.#options = options;
@@ -51,6 +54,11 @@ export class Entrance {
   /** When the request came that begins now, by the monotonic clock. */
   get cameMs(): number {
     return this.#cameMs ?? this.#options.arrivals.clock.monotonicMs();
+  }
+
+  /** How many requests were in flight when it came, with itself: those that came after it take nothing from it. */
+  get inFlight(): number {
+    return this.#inFlight ?? this.#options.load.inFlight + 1;
   }
 
   take(request: IncomingMessage, response: ServerResponse, begin: Begin): void {
@@ -75,8 +83,8 @@ export class Entrance {
 
   /** How long the connection of a client is not listened to that is refused now. */
   holdOffMs({ remoteAddress = '' }: Socket): number {
-    const { load, arrivals } = this.#options;
-    const { holdOffMs } = load;
+    const { load, arrivals, maxHoldOffMs } = this.#options;
+    const holdOffMs = Math.min(load.holdOffMs, maxHoldOffMs);
     // A load balancer is many clients.
     return holdOffMs === 0 || arrivals.addresses.trusts(plainIp(remoteAddress)) ? 0 : holdOffMs;
   }
@@ -122,12 +130,14 @@ export class Entrance {
     const { telemetry, arrivals, connectionOf } = this.#options;
     const connection = connectionOf(request.socket);
     const admitted = this.admitted(request);
-    const { cameMs } = this;
+    const { cameMs, inFlight } = this;
     connection.queue(request, () => {
       if (admitted) this.#admitted = request;
       this.#cameMs = cameMs;
+      this.#inFlight = inFlight;
       begin(request, response);
       this.#cameMs = undefined;
+      this.#inFlight = undefined;
     });
     return () => {
       if (!request.socket.destroyed) connection.dequeue();
@@ -144,19 +154,18 @@ export class Entrance {
   ): void {
     const { arrivals, telemetry, connectionOf } = this.#options;
     const connection = connectionOf(request.socket);
-    const { draining } = connection;
+    // It is under way until it is out: what follows on the connection, another protocol say, waits for that.
+    connection.entered({ context: undefined, request, response });
+    const ends = connection.endsWith(response);
     const refusal = route?.door === 'graphql' ? this.#refusals.graphql : this.#refusals.problem;
-    telemetry.refused(refusal.answer(request, response, retryAfterS, draining, arrivals.addresses));
-    if (draining || keptWaiting(response)) connection.ending();
-    if (hasBody(request)) connection.entered({ context: undefined, request, response });
-    // What came in one packet with its head is read by then, and for most that is all.
-    setImmediate(endRefused, connection, request, this.holdOffMs(request.socket));
+    telemetry.refused(refusal.answer(request, response, retryAfterS, ends, arrivals.addresses));
+    if (ends || keptWaiting(response)) connection.ending();
+    const holdOffMs = this.holdOffMs(request.socket);
+    response.on('close', () => {
+      connection.left(request);
+      connection.holdOff(holdOffMs);
+    });
   }
-}
-
-function endRefused(connection: ClientConnection, request: IncomingMessage, holdOffMs: number): void {
-  if (hasBody(request)) connection.left(request);
-  connection.holdOff(holdOffMs);
 }
 
 /** Which operation it asks for stands in its content, which is likely to be there soon. */

@@ -99,6 +99,7 @@ export class HttpHost {
       load: options.load,
       arrivals: options.arrivals,
       telemetry: options.telemetry,
+      maxHoldOffMs: settings.keepAliveTimeout,
       connectionOf: (socket) => this.#connectionOf(socket),
       pipeline: () => this.#pipeline,
     });
@@ -351,6 +352,7 @@ export class HttpHost {
     const connection = this.#connectionOf(request.socket);
     const context = arrive(request, response, arrivals, connection, url, this.#entrance.cameMs);
     context.admitted = this.#entrance.admitted(request);
+    context.inFlight = this.#entrance.inFlight;
     load.enter();
     pipeline.enter();
     connection.entered({ context, request, response });

@@ -9,7 +9,7 @@ export interface ReadyAnswer {
 /** So many at the most wait for each other, */
 const maxTogether = 64;
 
-/** and no more than so many where the work for them takes the first of them longer than this. */
+/** and after so many, looked at each time, no more where the first has waited longer than this for the work for them. */
 const lookAfter = 16;
 const maxWaitMs = 1;
 

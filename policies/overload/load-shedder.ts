@@ -184,10 +184,11 @@ export class LoadShedder {
 
   /**
    * Asks for a request that has taken its place.
+   * @param inFlight when it came, with itself; default: now
    * @throws {WeirError} `OVERLOADED`
    */
-  admit(criticality: Criticality): void {
-    const retryAfterS = this.#ask(criticality, this.inFlight);
+  admit(criticality: Criticality, inFlight = this.inFlight): void {
+    const retryAfterS = this.#ask(criticality, inFlight);
     if (retryAfterS === 0) return;
     this.#refused++;
     throw overloaded(retryAfterS);

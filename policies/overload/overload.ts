@@ -17,7 +17,7 @@ export function shed(load: LoadShedder): Policy {
   return (context: RequestContext) => {
     const criticality = context.route?.criticality;
     if (criticality === undefined || context.admitted) return;
-    load.admit(criticality);
+    load.admit(criticality, context.inFlight);
     context.admitted = true;
   };
 }

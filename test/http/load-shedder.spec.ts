@@ -195,6 +195,13 @@ describe('An event loop that lags', () => {
   });
 });
 
+test('Who came while there was room is let in, whatever has come since in the same turn of the event loop', () => {
+  const load = occupied(shedder(100), 100);
+  expect(() => load.admit('sheddable', 70)).not.toThrow();
+  expect(() => load.admit('sheddable', 71)).toThrow('too much to do');
+  expect(() => load.admit('sheddable')).toThrow('too much to do');
+});
+
 describe('What a refused client is told', () => {
   test('is to come back in 1 to 10 s, not all at once, and later the more is refused', () => {
     const waits = (load: LoadShedder) =>

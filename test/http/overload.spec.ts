@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { readAnswers } from '../support/answers.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { GatewayProgram } from '../support/gateway-program.ts';
 import { begin, RawClient, send, settle, until } from '../support/raw-client.ts';
@@ -117,6 +118,24 @@ describe('A gateway with as much in flight as it takes', () => {
     expect([...client.received.matchAll(/"requestId":"(\w)"/g)].map(([, id]) => id)).toEqual(['a', 'b', 'c']);
     client.socket.destroy();
     await release();
+  });
+
+  const get = 'GET /critical HTTP/1.1\r\nHost: x\r\n';
+
+  test.each([
+    [
+      'a handshake (RFC 6455 §4.1)',
+      `${get}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n`,
+      [503, 503],
+    ],
+    ['what is no request (RFC 9112 §9.6)', 'nonsense\r\n\r\n', [503, 400]],
+  ])('answers first what came in one packet before %s', async (_, behind, statuses) => {
+    const release = await hold(10);
+    const client = await RawClient.connect(gateway.url);
+    client.write(`${get}\r\n${behind}`);
+    expect(readAnswers(await client.end()).map(({ status }) => status)).toEqual(statuses);
+    await release();
+    expect((await send(`${gateway.url}/critical`)).status).toBe(200);
   });
 
   test('answers HEAD without a body', async () => {
