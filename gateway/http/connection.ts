@@ -84,7 +84,7 @@ export class ClientConnection implements Connection {
   }
 
   /** It is to end with its next answer. */
-  get draining(): boolean {
+  get #draining(): boolean {
     return this.#options.draining(this.#openedMs);
   }
 
@@ -144,7 +144,7 @@ export class ClientConnection implements Connection {
    * goes on reading.
    */
   holdOff(ms: number): void {
-    if (ms === 0 || !this.free || this.draining || this.#switched || this.#heldOff || this.#socket.destroyed) return;
+    if (ms === 0 || !this.free || this.#draining || this.#switched || this.#heldOff || this.#socket.destroyed) return;
     this.#socket.pause();
     this.#heldOff = setTimeout(listen, ms, this);
   }
@@ -170,7 +170,7 @@ export class ClientConnection implements Connection {
   }
 
   endsWith(response: ServerResponse): boolean {
-    if (!this.#deaf && !this.draining) return false;
+    if (!this.#deaf && !this.#draining) return false;
     return !this.#unread && this.#waiting.length === 0 && this.#exchanges.at(-1)?.response === response;
   }
 

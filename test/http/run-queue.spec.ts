@@ -113,11 +113,12 @@ describe('What a process takes on at once', () => {
     const before = backlog.atOnce;
     const each: number[] = [];
     for (let look = 0; look < 5; look++) {
-      backlog.look(0, 0, 50, 0.9);
+      // Of a tenth of a millisecond each, as before.
+      backlog.look(450, 450, 50, 0.9);
       each.push(backlog.atOnce);
     }
     expect(each[0]! / before).toBeGreaterThan(1.8);
-    expect(each.at(-1)! / before).toBeGreaterThan(15);
+    expect(each.at(-1)! / before).toBeGreaterThan(20);
   });
 
   test('is 100 ms of work, and 64 at least, while it has time to spare: what is in flight waits for others then', () => {
