@@ -35,7 +35,7 @@ export interface Reply {
   readonly bytes: number;
   /** It lasts as long as either side likes: server-sent events. How long it took says nothing. */
   readonly endless: boolean;
-  /** A 1xx answer (RFC 9110 §15.2); 103 is passed on, others are the hop's own. */
+  /** A 1xx answer (RFC 9110 §15.2) that is passed on; a 100 is the hop's own. */
   information(status: number, headers: Headers): void;
   head(status: number, headers: Headers): void;
   /** @returns false when the client reads slower than we write: stop until {@link onDrain} calls. */

@@ -72,14 +72,16 @@ export class NodeReply implements Reply, ReadyAnswer {
   }
 
   information(status: number, headers: Headers): void {
-    // Others than 103 speak to the next hop, and HTTP/1.0 knows none (RFC 9110 §15.2).
-    if (status !== 103 || this.started || this.finished || this.#response.req.httpVersion === '1.0') return;
-    const { link, ...rest } = headers;
-    if (link === undefined) return;
+    // What a client expects to continue with it is told by the gateway itself, and HTTP/1.0 knows none (RFC 9110 §15.2).
+    if (status === 100 || this.started || this.finished || this.#response.req.httpVersion === '1.0') return;
+    // It has no content whose length could be told (RFC 9110 §8.6).
+    const { 'content-length': _, ...fields } = headers as Record<string, string | string[]>;
+    const { link } = fields;
     try {
-      this.#response.writeEarlyHints({ link, ...(rest as Record<string, string | string[]>) });
+      if (status !== 103) this.#response.writeInformation(status, fields);
+      else if (link !== undefined) this.#response.writeEarlyHints({ ...fields, link });
     } catch {
-      // Node checks the syntax of links; a hint that has none is no loss.
+      // Node checks the syntax of links, and before 26.2 writes no others; what does not go out is no loss.
     }
   }
 
