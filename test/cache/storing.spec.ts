@@ -161,6 +161,9 @@ describe('Reading fields', () => {
   test('takes a targeted field as the dictionary that it is, or leaves it alone (RFC 9213 §2.1)', () => {
     expect(targetedControl('max-age=60;x=1, no-store=?0, private')?.seconds('max-age')).toBe(60);
     expect(targetedControl('no-store=?0, private')?.has('no-store')).toBe(false);
+    const wrong = targetedControl('max-age="60", s-maxage=long, stale-if-error, private')!;
+    expect(['max-age', 's-maxage', 'stale-if-error', 'private'].filter((name) => wrong.has(name))).toEqual(['private']);
+    expect(targetedControl('max-age="60"')).toBeUndefined();
     for (const invalid of ['', 'Max-Age=60', 'max-age=', 'max-age=60 private', '"a"'])
       expect(targetedControl(invalid)).toBeUndefined();
   });

@@ -80,6 +80,9 @@ export function cacheControl(value: string | string[] | undefined): Directives {
   return new Directives(byName);
 }
 
+/** Directives whose argument is a number of seconds. */
+const durations: ReadonlySet<string> = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error']);
+
 /** A structured dictionary's member (RFC 9651 §3.2), parameters left out. */
 const targetedMember =
   /[ \t]*([a-z*][a-z0-9_\-.*]*)(?:=(?:(-?\d{1,15}(?:\.\d{1,3})?)|"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"|([A-Za-z*][\w!#$%&'*+.^`|~:/-]*)|\?([01])))?(?:;[^,"]*)*[ \t]*(?:,|$)/y;
@@ -97,8 +100,8 @@ export function targetedControl(value: string | string[] | undefined): Directive
     const match = targetedMember.exec(text);
     if (!match) return undefined;
     const [, name, number, string, token, boolean] = match;
-    // RFC 9213 §2.1: a directive of the wrong type is left out; a false one was not said.
-    if (boolean === '0') byName.delete(name!);
+    // A directive of the wrong type is left out, such as seconds in quotes (RFC 9213 §2.1); a false one was not said.
+    if (boolean === '0' || (durations.has(name!) && number === undefined)) byName.delete(name!);
     else byName.set(name!, number ?? string ?? token ?? '');
   }
   return byName.size === 0 ? undefined : new Directives(byName);
