@@ -11,6 +11,7 @@ import { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import { observeCache } from '#upstreams/cache/outcomes.ts';
 import { SecondLevel } from '#upstreams/cache/second-level/second-level.ts';
 import { SharedInvalidations } from '#upstreams/cache/shared-invalidation.ts';
+import { storedAnswers, type StoredAnswers, type StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
 import { createDoors } from './doors.ts';
@@ -272,6 +273,11 @@ export class Instance {
     this.#unwatch = watchEventLoop((seen) => this.#load.look(seen));
     this.#startAssembly();
     this.readiness.phase = 'ready';
+  }
+
+  /** What is stored of a path in this process's memory. */
+  stored(question: StoredQuestion): StoredAnswers {
+    return storedAnswers(this.cache, question, systemClock.epochMs());
   }
 
   /**

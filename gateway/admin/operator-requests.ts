@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { formatDuration } from '#core/duration.ts';
 import { duration, network } from '#upstreams/fields.ts';
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
+import type { StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import {
   actionsOf,
   defaultOverrideMs,
@@ -109,8 +110,28 @@ export function removeCommand(request: Request, id?: string): Parsed<OperatorCom
   return { ok: true, value: { type: 'remove', which, operator: operatorOf(request, parsed.value) } };
 }
 
+/** A path as an upstream knows it; of a URL, its path. */
+const path = line(8_192).transform((text, context) => {
+  const url = URL.parse(text, 'http://upstream.invalid');
+  if (url) return url.pathname;
+  context.addIssue({ code: 'custom', message: 'write a path such as /orders/7' });
+  return z.NEVER;
+});
+
+const upstreamName = line(63).optional();
+
+const storedSchema = z.strictObject({ upstream: upstreamName, url: path });
+
+/** GET /admin/cache?url=/orders/7&upstream=orders */
+export function storedQuestion({ query }: Request): Parsed<StoredQuestion> {
+  const parsed = parse(storedSchema, query);
+  if (!parsed.ok) return parsed;
+  const { upstream, url } = parsed.value;
+  return { ok: true, value: { path: url, ...(upstream !== undefined && { upstream }) } };
+}
+
 const purgeSchema = z
-  .strictObject({ upstream: line(63).optional(), url: line(8_192).optional(), tag: line(256).optional(), by, reason })
+  .strictObject({ upstream: upstreamName, url: path.optional(), tag: line(256).optional(), by, reason })
   .refine(({ upstream, url, tag }) => upstream ?? url ?? tag, { error: 'say what: url, tag or upstream' });
 
 /** POST /admin/cache/purge */
@@ -118,13 +139,11 @@ export function purgeRequest(request: Request): Parsed<{ readonly what: Invalida
   const parsed = parse(purgeSchema, request.body ?? {});
   if (!parsed.ok) return parsed;
   const { upstream, url, tag } = parsed.value;
-  const path = url === undefined ? undefined : URL.parse(url, 'http://upstream.invalid')?.pathname;
-  if (url !== undefined && path === undefined) return { ok: false, errors: ['url: write a path such as /orders/7'] };
   const what: Invalidation = {
     ...(upstream !== undefined && { upstream }),
-    ...(path !== undefined && { paths: [path] }),
+    ...(url !== undefined && { paths: [url] }),
     ...(tag !== undefined && { tags: [tag] }),
-    ...(path === undefined && tag === undefined && { all: true }),
+    ...(url === undefined && tag === undefined && { all: true }),
   };
   return { ok: true, value: { what, operator: operatorOf(request, parsed.value) } };
 }

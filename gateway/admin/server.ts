@@ -11,7 +11,7 @@ import { listenAt } from '#gateway/http/listen-at.ts';
 import type { AuditLog } from '#gateway/telemetry/audit-log.ts';
 import type { AdminSettings } from '#gateway/http/settings.ts';
 import { authorize, guardOrigin } from './guard.ts';
-import { operatorFrom, purgeRequest, removeCommand, setCommand } from './operator-requests.ts';
+import { operatorFrom, purgeRequest, removeCommand, setCommand, storedQuestion } from './operator-requests.ts';
 import type { Parsed } from './parsed.ts';
 import { spendQuestion } from './spend-question.ts';
 import { usesOf } from '#gateway/uses/question.ts';
@@ -147,6 +147,14 @@ export class AdminServer {
           async (question) => void response.json(await control.spend(question)),
         ),
     });
+    serve(app, '/admin/cache', {
+      GET: (request, response) =>
+        withParsed(
+          storedQuestion(request),
+          response,
+          async (question) => void response.json(await control.stored(question)),
+        ),
+    });
     serve(app, '/admin/config', {
       GET: async (_request, response) => void response.json(await control.configuration()),
     });
@@ -203,6 +211,7 @@ const paths = [
   'GET /admin/upstreams/NAME',
   'GET /admin/spend',
   'GET /admin/uses',
+  'GET /admin/cache',
   'GET /admin/config',
   'GET, POST, DELETE /admin/overrides',
   'DELETE /admin/overrides/ID',

@@ -50,6 +50,8 @@ export const usage = `Usage: weir COMMAND [options]
   weir keys rotate ID      issue its successor; both are good for --overlap 24h
   weir keys revoke ID      end a key, everywhere at once
   weir keys usage ID       how often it was used, and when last; all take --by
+  weir cache show --url PATH
+                           what is stored of it, whom it may be given to, and what the service was shown; --upstream NAME, --json
   weir cache purge --tag TAG|--url PATH|--upstream NAME
                            take stored answers out of the cache, in every process; --by, --reason
   weir reload              let the running gateway load its file again; on a problem nothing changes, exit 1
@@ -113,7 +115,7 @@ const own = {
   spend: ['json', 'minutes', 'split', 'top'],
   debug: ['for', 'by', 'reason'],
   keys: ['json', 'by', 'consumer', 'name', 'scopes', 'methods', 'allow-ips', 'expires-in', 'overlap'],
-  cache: ['tag', 'url', 'upstream', 'by', 'reason'],
+  cache: ['json', 'tag', 'url', 'upstream', 'by', 'reason'],
   reload: ['by', 'reason'],
   rollback: ['by', 'reason'],
 } as const satisfies Record<string, readonly (keyof typeof options)[]>;

@@ -5,6 +5,7 @@ import type { ConfigurationStatus, ReloadReport } from './reload.ts';
 import type { SpendQuestion, SpendReport } from '#gateway/spend/report.ts';
 import type { UseReport } from '#gateway/uses/uses.ts';
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
+import type { StoredAnswers, StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import type { UpstreamStatus } from './upstream-status.ts';
 
 /**
@@ -29,6 +30,8 @@ export interface Control {
   configuration(): Promise<ConfigurationStatus>;
   /** Loads the file again. Never rejects for what is wrong with the file; the report says it. */
   reload(): Promise<ReloadReport>;
+  /** What is stored of a path, in the memory of every process. */
+  stored(question: StoredQuestion): Promise<StoredAnswers>;
   /** Takes what is stored out of the cache, in every process. @returns how many answers that were */
   purge(what: Invalidation): Promise<number>;
   /** Restores the last good file, and lets it take over. */

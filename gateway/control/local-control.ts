@@ -2,6 +2,7 @@ import type { Clock } from '#core/clock.ts';
 import type { Limits } from '#policies/limits/limits.ts';
 import type { Telemetry } from '#gateway/telemetry/telemetry.ts';
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
+import type { StoredAnswers, StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { Control } from './control.ts';
 import { gatewayStatus, upstreamStatuses, type GatewayStatus } from './gateway-status.ts';
@@ -22,6 +23,7 @@ export interface Controlled extends Reloadable {
   readonly operations: ProcessControl;
   readonly spend: Spend;
   readonly uses: Uses;
+  stored(question: StoredQuestion): StoredAnswers;
   purge(what: Invalidation): Promise<number>;
   readonly assembly: { readonly upstreams: ReadonlyMap<string, Upstream>; readonly limits: Pick<Limits, 'shared'> };
 }
@@ -87,6 +89,10 @@ export class LocalControl implements Control {
 
   reload(): Promise<ReloadReport> {
     return Promise.resolve(this.#reloads.reload());
+  }
+
+  stored(question: StoredQuestion): Promise<StoredAnswers> {
+    return Promise.resolve(this.#instance.stored(question));
   }
 
   purge(what: Invalidation): Promise<number> {

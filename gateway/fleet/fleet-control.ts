@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts';
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
+import { together, type StoredAnswers, type StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import type { Control } from '#gateway/control/control.ts';
 import { observeGateway } from '#gateway/control/gateway-metrics.ts';
 import {
@@ -127,6 +128,13 @@ export class FleetControl implements Control {
 
   reload(): Promise<ReloadReport> {
     return this.#reloads.reload();
+  }
+
+  async stored(question: StoredQuestion): Promise<StoredAnswers> {
+    const none: StoredAnswers = { answers: [], total: 0 };
+    return together(
+      await Promise.all(this.#present().map((worker) => worker.ask('stored', question).catch(() => none))),
+    );
   }
 
   async purge(what: Invalidation): Promise<number> {

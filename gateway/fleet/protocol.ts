@@ -1,4 +1,5 @@
 import type { Invalidation } from '#upstreams/cache/invalidation.ts';
+import type { StoredAnswers, StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import type { Unhealthy } from '#upstreams/health-verdicts.ts';
 import type { FixedParts } from '#gateway/control/fixed-parts.ts';
 import type { ProcessSnapshot } from '#gateway/control/gateway-status.ts';
@@ -39,6 +40,8 @@ export type WorkerCalls = {
   health(unhealthy: Unhealthy): void;
   /** What others have written. */
   written(news: readonly Invalidation[]): void;
+  /** What is in its memory of a path. */
+  stored(question: StoredQuestion): StoredAnswers;
   /** Takes out of the cache. @returns how many answers that were */
   purge(what: Invalidation): Promise<number>;
   /** Builds another configuration beside the one that serves. @returns as `build` */

@@ -46,6 +46,7 @@ export class WorkerProcess {
       apply: (command) => built().instance.operations.apply(command),
       health: (unhealthy) => built().verdicts.tell(unhealthy),
       written: (news) => news.forEach((one) => built().instance.cache.apply(one)),
+      stored: (question) => built().instance.stored(question),
       purge: (what) => built().instance.purge(what),
       prepare: (next) => this.#prepare(next),
       commit: () => this.#commit(),

@@ -63,6 +63,31 @@ export function httpRules(level: Level): void {
       expect(line).toMatchObject({ calls: 0, cached: 1 });
     });
 
+    test('goes to who is the first to ask for it as it comes, before it is whole', async () => {
+      let end: () => void = () => {};
+      service.answer('/streamed', (_, response) => {
+        response.writeHead(200, { ...fresh, 'content-length': '10' }).write('first');
+        end = () => void response.end(' last');
+      });
+      const answer = await fetch(`${gateway.url}/streamed`);
+      const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+      expect((await reader.read()).value).toBe('first');
+      end();
+      expect((await reader.read()).value).toBe(' last');
+      await reader.read();
+      await untilIdle(gateway);
+      expect((await ask('/streamed')).text).toBe('first last');
+      expect(service.asked('/streamed')).toHaveLength(1);
+    });
+
+    test('whose upstream says Vary: Accept-Encoding is one, whatever the client takes: the upstream is asked for one coding', async () => {
+      service.answer('/coded', { headers: { ...fresh, vary: 'Accept-Encoding' } });
+      for (const coding of ['gzip', 'br;q=1, *;q=0', 'deflate, GZIP', 'identity'])
+        expect(await ask('/coded', { 'accept-encoding': coding })).toMatchObject({ status: 200 });
+      await ask('/coded');
+      expect(service.asked('/coded')).toHaveLength(1);
+    });
+
     test('answers HEAD with the length of its body (RFC 9110 §9.3.2)', async () => {
       service.answer('/head', { headers: fresh });
       await ask('/head');
@@ -292,7 +317,24 @@ export function httpRules(level: Level): void {
   });
 
   describe('Nothing is stored', () => {
-    test('of a body that breaks off, or of one that a client does not wait for', async () => {
+    test('of a body that a client does not wait for', async () => {
+      let left = false;
+      service.answer('/left', (_, response) => {
+        response.writeHead(200, { ...fresh, 'content-length': '100' }).write('half');
+        response.once('close', () => (left = true));
+      });
+      const controller = new AbortController();
+      const answer = await fetch(`${gateway.url}/left`, { signal: controller.signal });
+      expect(answer.headers.get('cache-status')).toBe('weir; fwd=uri-miss; fwd-status=200; stored');
+      await answer.body!.getReader().read();
+      controller.abort();
+      // Nobody else waits for it, so the service is not kept at it.
+      await until(() => left);
+      service.answer('/left', { headers: fresh, text: 'whole' });
+      expect((await ask('/left')).text).toBe('whole');
+    });
+
+    test('of a body that breaks off', async () => {
       service.answer('/broken', (_, response) => {
         response.writeHead(200, { ...fresh, 'content-length': '100' });
         response.write('half', () => response.destroy());

@@ -12,7 +12,7 @@ const headers = { 'cache-control': 'max-age=60' };
 const terms = storing({ status: 200, headers, askedMs: nowMs, nowMs, identified: false }, {})!;
 
 test.each([
-  ['an upstream', new Entry('/things', '', { status: 200, body, tags: [] }, terms, {})],
+  ['an upstream', new Entry('/things', '', { status: 200, body, tags: [], shown: [] }, terms, {})],
   [
     'an operation',
     new Answer('key', body, new Provenance(), { public: true, vary: '', closedVary: '' }, undefined, nowMs),

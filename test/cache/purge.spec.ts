@@ -104,6 +104,24 @@ describe('Purging', () => {
     const done = await weir('cache', 'purge', '--tag', 'cli');
     expect(done).toMatchObject({ status: 0, stdout: 'One answer is no longer stored.\n' });
   });
+
+  test.each([
+    ['--tag red', ['/more/1'], ['/more/2', '/things/1']],
+    ['--url /more/1', ['/more/1', '/more/1?a=1'], ['/more/2']],
+    ['--upstream more', ['/more/1', '/more/2'], ['/things/1']],
+    ['--upstream more --url /things/1', [], ['/more/1', '/things/1']],
+  ])('by `weir cache purge %s` takes that, from every instance, and nothing else', async (options, gone, kept) => {
+    await store(['/more/1'], { 'surrogate-key': 'red' });
+    await store(['/more/2', '/things/1']);
+    for (const at of [ask, askOther]) await at('/more/1?a=1');
+    const weir = weirAt(gateway.adminUrl);
+    expect(await weir('cache', 'purge', ...options.split(' '), '--by', 'ann')).toMatchObject({ status: 0 });
+    for (const path of gone) {
+      expect(await isStored(path)).toBe(false);
+      await expect.poll(() => isStored(path, askOther), patient).toBe(false);
+    }
+    for (const path of kept) for (const at of [ask, askOther]) expect(await isStored(path, at)).toBe(true);
+  });
 });
 
 describe('What one instance knows to be no longer so', () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { format } from '#upstreams/cache/second-level/codec.ts';
 import { untilIdle, type TestGateway } from '../support/gateway.ts';
 import { send, until } from '../support/raw-client.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
@@ -176,7 +177,7 @@ describe('A Redis that', { timeout: 60_000 }, () => {
     service.answer('/spoilt', { headers: fresh, text: 'stored '.repeat(300) });
     await askOne('/spoilt');
     await untilShared(one);
-    const records = await redis.client.keys('*cache:{*}:1:*');
+    const records = await redis.client.keys(`*cache:{*}:${format}:*`);
     expect(records).toHaveLength(1);
     const bytes = (await redis.client.getBuffer(records[0]!))!;
     await redis.client.set(records[0]!, spoil(bytes), 'KEEPTTL');
@@ -210,7 +211,7 @@ describe('A Redis that', { timeout: 60_000 }, () => {
       await askOne(`/broken/${index}`);
     }
     await untilShared(one);
-    for (const key of await redis.client.keys('*cache:{*}:1:*')) {
+    for (const key of await redis.client.keys(`*cache:{*}:${format}:*`)) {
       const bytes = (await redis.client.getBuffer(key))!;
       await redis.client.set(key, turned(bytes, bytes.length - 1), 'KEEPTTL');
     }

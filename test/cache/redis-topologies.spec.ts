@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { format } from '#upstreams/cache/second-level/codec.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { startRedisCluster, startRedisSentinel, type TestRedisGroup } from '../support/redis-topologies.ts';
 import { send, until } from '../support/raw-client.ts';
@@ -66,7 +67,9 @@ describe('On a Redis Cluster', { timeout: 120_000 }, () => {
     await start({ url: `redis://${group.addresses[0]}`, cluster: true });
     const paths = Array.from({ length: 30 }, (_, index) => `/all/${index}`);
     await store(paths, { 'surrogate-key': 'all' });
-    const counts = await Promise.all(group.servers.map(async ({ client }) => (await client.keys('*:1:*')).length));
+    const counts = await Promise.all(
+      group.servers.map(async ({ client }) => (await client.keys(`*:${format}:*`)).length),
+    );
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(30);
     expect(Math.min(...counts)).toBeGreaterThan(0);
     for (const path of paths) expect(statusOf(await askOther(path))).toContain('hit');
@@ -79,7 +82,9 @@ describe('On a Redis Cluster', { timeout: 120_000 }, () => {
     await purge({ tag: 'all' });
     for (const gateway of gateways) forgetMemory(gateway);
     for (const path of paths) expect([await isStored(path, askOne), await isStored(path)]).toEqual([false, false]);
-    const left = await Promise.all(group.servers.map(async ({ client }) => (await client.keys('*:1:*')).length));
+    const left = await Promise.all(
+      group.servers.map(async ({ client }) => (await client.keys(`*:${format}:*`)).length),
+    );
     expect(left.reduce((sum, count) => sum + count, 0)).toBe(0);
   });
 });

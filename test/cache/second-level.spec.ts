@@ -6,7 +6,7 @@ import { noMeter } from '#core/meter.ts';
 import { RedisStore } from '#gateway/redis/redis-store.ts';
 import { redisSchema } from '#gateway/redis/settings.ts';
 import { Entry } from '#upstreams/cache/entry.ts';
-import { decode, encode, type Stored } from '#upstreams/cache/second-level/codec.ts';
+import { decode, encode, format, type Stored } from '#upstreams/cache/second-level/codec.ts';
 import { stateOf } from '#upstreams/cache/second-level/epochs.ts';
 import { SecondLevel, type Question } from '#upstreams/cache/second-level/second-level.ts';
 import type { Storing } from '#upstreams/cache/storing.ts';
@@ -33,7 +33,7 @@ afterAll(() => redis.close());
 const state = stateOf(['era', 'e', 'news', '0'])!;
 
 /** A level of an instance of its own, of records of a format. */
-async function level(format?: number): Promise<SecondLevel> {
+async function level(version?: number): Promise<SecondLevel> {
   const store = new RedisStore(redisSchema.parse({ url: redis.url, timeout: '10s' }), silentLogger);
   stores.push(store);
   store.start();
@@ -44,7 +44,7 @@ async function level(format?: number): Promise<SecondLevel> {
     meter: noMeter,
     maxEntryBytes: () => 100_000,
     upstreams: () => ['things', 'more'],
-    ...(format !== undefined && { format }),
+    ...(version !== undefined && { format: version }),
   });
   second.resume(state);
   return second;
@@ -71,7 +71,7 @@ function entry(target: string, text: string, tags: readonly string[] = [], parti
     vary: [],
     headers: { 'content-type': 'text/plain' },
   };
-  return new Entry(target, partition, { status: 200, body: Buffer.from(text), tags }, terms, {});
+  return new Entry(target, partition, { status: 200, body: Buffer.from(text), tags, shown: [] }, terms, {});
 }
 
 async function textsOf(second: SecondLevel, target: string, more: Partial<Question> = {}): Promise<string[]> {
@@ -158,7 +158,7 @@ describe('An answer', () => {
 
 describe('Instances with records of different formats', () => {
   test('find nothing of each other, and are told by each other what is invalid', async () => {
-    const [older, newer] = [await level(), await level(2)];
+    const [older, newer] = [await level(format - 1), await level()];
     for (const [second, text] of [
       [older, 'old format'],
       [newer, 'new format'],
@@ -167,7 +167,7 @@ describe('Instances with records of different formats', () => {
       await second.put(lease!, 'things', entry('/a', text, ['blue']));
     }
     expect(await textsOf(older, '/a')).toEqual(['old format']);
-    const records = await redis.client.keys('*cache:{*}:[12]:*');
+    const records = await redis.client.keys(`*cache:{*}:[${format - 1}${format}]:*`);
     expect(records).toHaveLength(2);
     await newer.forget({ upstream: 'things', paths: ['/a'] });
     expect(await textsOf(older, '/a')).toEqual([]);
@@ -219,13 +219,21 @@ describe('A record', () => {
       fc.nat(60_000).map((length) => new Uint8Array(length)),
     ),
     tags: fc.array(fc.string({ maxLength: 20 }), { maxLength: 5 }),
+    shown: fc.subarray(['x-weir-consumer', 'authorization', 'cookie']),
     vary: fc.array(fc.constantFrom('accept-language', 'x-a'), { maxLength: 2 }),
     value: fc.stringMatching(/^[\x20-\x7e\xa0-\xff]{0,50}$/),
   });
 
-  const stored = ({ status, body, tags, vary, value }: typeof answers extends fc.Arbitrary<infer T> ? T : never) => {
+  const stored = ({
+    status,
+    body,
+    tags,
+    shown,
+    vary,
+    value,
+  }: typeof answers extends fc.Arbitrary<infer T> ? T : never) => {
     const headers = { 'x-one': value, 'x-several': [value, value], etag: '"1"' };
-    return { status, body: Buffer.from(body), tags, terms: { ...terms, vary, headers } } satisfies Stored;
+    return { status, body: Buffer.from(body), tags, shown, terms: { ...terms, vary, headers } } satisfies Stored;
   };
 
   test('holds what was put into it', async () => {
@@ -253,7 +261,7 @@ describe('A record', () => {
 
   test('of another answer, of another lease, or larger than what is stored, is none', async () => {
     const bytes = await encode(
-      stored({ status: 200, body: new Uint8Array(5_000), tags: [], vary: [], value: '' }),
+      stored({ status: 200, body: new Uint8Array(5_000), tags: [], shown: [], vary: [], value: '' }),
       sealed,
     );
     expect(await decode(bytes, { lease, identity: Buffer.alloc(32, 3) }, 100_000)).toBeUndefined();

@@ -37,6 +37,32 @@ function shownIdentity({ settings }: Upstream, { identityKey, headers }: Upstrea
   return shown;
 }
 
+/** Fields by which an upstream is shown who asks. */
+const inputs = [
+  'x-weir-consumer',
+  'x-weir-tier',
+  'x-weir-roles',
+  'x-weir-scopes',
+  'x-weir-subject',
+  'authorization',
+  'cookie',
+] as const;
+
+/** One list for all entries with the same, by which of the inputs are in it. */
+const lists: (readonly string[] | undefined)[] = [];
+
+/**
+ * Names of the fields by which the upstream was shown who asks. What an upstream is shown of all alike (`identity: static`)
+ * is none of them.
+ */
+export function shownInputs({ settings: { identity } }: Upstream, { headers }: UpstreamCall): readonly string[] {
+  const varies = (name: string): boolean =>
+    headers[name] !== undefined && (typeof identity === 'string' || name === 'cookie');
+  let which = 0;
+  for (const [index, name] of inputs.entries()) if (varies(name)) which |= 1 << index;
+  return (lists[which] ??= inputs.filter(varies));
+}
+
 /** The upstream is shown who asks, and that somebody is nobody is shown by showing nothing. */
 export function isIdentified(upstream: Upstream, call: UpstreamCall): boolean {
   const { identity, cookies } = upstream.settings;
@@ -46,6 +72,19 @@ export function isIdentified(upstream: Upstream, call: UpstreamCall): boolean {
 /** Those who may be given an answer that is not for everybody. */
 export function ownPartition(upstream: Upstream, call: UpstreamCall, rules: CacheRules): Partition {
   const all = everybody(call);
-  if (rules.scope === 'consumer') return `${all}\nconsumer ${call.context.identity.consumer}`;
-  return `${all}\n\n${shownIdentity(upstream, call)}`;
+  if (rules.scope === 'consumer') return `${all}${ofConsumer}${call.context.identity.consumer}`;
+  return `${all}${ofIdentity}${shownIdentity(upstream, call)}`;
+}
+
+/** Neither can stand in a host, nor the one at the beginning of the other. */
+const ofConsumer = '\nconsumer ';
+const ofIdentity = '\n\n';
+
+/** Whom an answer may be given to: all, all of one consumer, or those who show the upstream the same. */
+export type Audience = 'everybody' | 'consumer' | 'identity';
+
+export function audienceOf(partition: Partition): Audience {
+  const end = partition.indexOf('\n');
+  if (end < 0) return 'everybody';
+  return partition.startsWith(ofConsumer, end) ? 'consumer' : 'identity';
 }

@@ -18,6 +18,8 @@ export class Entry implements Kept {
   readonly status: number;
   readonly body: Buffer;
   readonly tags: readonly string[];
+  /** Names of the fields by which the upstream was shown who asked, whoever the answer may be given to. */
+  readonly shown: readonly string[];
   /** Names of the request fields that select it, and their values in the request that it answered (RFC 9111 §4.1). */
   readonly vary: readonly string[];
   readonly selected: string;
@@ -43,6 +45,7 @@ export class Entry implements Kept {
       readonly status: number;
       readonly body: Buffer;
       readonly tags: readonly string[];
+      readonly shown: readonly string[];
       readonly personal?: boolean;
     },
     terms: Storing,
@@ -53,6 +56,7 @@ export class Entry implements Kept {
     this.status = answer.status;
     this.body = ownMemory(answer.body);
     this.tags = answer.tags;
+    this.shown = answer.shown;
     this.vary = terms.vary;
     this.personal = answer.personal === true && !terms.shared;
     this.selected = selecting(terms.vary, request);

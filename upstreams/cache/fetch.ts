@@ -3,6 +3,7 @@ import type { Headers } from '#core/headers.ts';
 import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { isUnchanged, type Ask } from './ask.ts';
+import { shownInputs } from './audience.ts';
 import { deliver, unchanged } from './deliver.ts';
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
@@ -332,7 +333,8 @@ export class Fetch implements ResponseSink, CallHandle {
     const partition = terms.shared ? audience.everybody : audience.own;
     if (former && !former.gone && former.partition !== partition) this.#remove(former);
     const personal = isPersonal(this.#call, audience.identified);
-    const entry = new Entry(path, partition, { status: this.#status, body, tags, personal }, terms, headers);
+    const shown = shownInputs(this.#desk.upstream, this.#call);
+    const entry = new Entry(path, partition, { status: this.#status, body, tags, shown, personal }, terms, headers);
     shelf.put(entry);
     this.#share(entry);
   }

@@ -9,7 +9,7 @@ import type { Key } from '#upstreams/loaders/loader.ts';
 import type { Purpose } from '#upstreams/purpose.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { askOf, satisfies, type Ask } from './ask.ts';
-import { everybody, isIdentified, ownPartition } from './audience.ts';
+import { everybody, isIdentified, ownPartition, shownInputs } from './audience.ts';
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
 import { Outcomes } from './outcomes.ts';
@@ -112,6 +112,7 @@ export class StoredItems {
     if (terms.headers['content-encoding'] !== undefined) return;
     const partition = terms.shared ? everybody(call) : ownPartition(upstream, call, this.#rules);
     const personal = isPersonal(call, isIdentified(upstream, call));
+    const shown = shownInputs(upstream, call);
     for (const [key, value] of values) {
       if (typeof value !== 'object' || value === null || value instanceof Error) continue;
       const path = this.#pathOf(key);
@@ -119,7 +120,7 @@ export class StoredItems {
       if (path === undefined || !this.#shelf.mark(path, tags, mark.moment).holds()) continue;
       const body = Buffer.from(JSON.stringify(value));
       if (body.length > this.#shelf.maxEntryBytes) continue;
-      this.#shelf.put(new Entry(path, partition, { status, body, tags, personal }, ofOne(terms), call.headers));
+      this.#shelf.put(new Entry(path, partition, { status, body, tags, shown, personal }, ofOne(terms), call.headers));
     }
   }
 

@@ -73,6 +73,12 @@ export class Shelf {
     return this.#byTarget.get(target);
   }
 
+  /** What is stored of this path, with whatever query and for whomever. */
+  *storedOf(path: string): Generator<Entry> {
+    for (const target of this.#byPath.get(path) ?? [])
+      for (const entries of this.#byTarget.get(target)?.partitions.values() ?? []) yield* entries;
+  }
+
   /** It has been given out. */
   touch(entry: Entry): void {
     this.#store.touch(entry);

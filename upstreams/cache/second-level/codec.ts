@@ -4,13 +4,15 @@ import type { Headers } from '#core/headers.ts';
 import type { Storing } from '#upstreams/cache/storing.ts';
 
 /** The layout of records. Whoever changes it counts on: the number stands in the key of every entry, so that nobody reads another's. */
-export const format = 1;
+export const format = 2;
 
 /** An answer as it leaves the store and goes into it. */
 export interface Stored {
   readonly status: number;
   readonly body: Buffer;
   readonly tags: readonly string[];
+  /** As of an entry. */
+  readonly shown: readonly string[];
   readonly terms: Storing;
 }
 
@@ -58,9 +60,9 @@ const decompress = promisify(zstdDecompress);
 const fast = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /** An answer as a record; its body is compressed where that pays. */
-export async function encode({ status, body, tags, terms }: Stored, seal: Seal): Promise<Buffer> {
+export async function encode({ status, body, tags, shown, terms }: Stored, seal: Seal): Promise<Buffer> {
   const { headers, ...rest } = terms;
-  const head = Buffer.from(JSON.stringify({ status, tags, headers, ...rest }));
+  const head = Buffer.from(JSON.stringify({ status, tags, shown, headers, ...rest }));
   const short = body.length < minPackedBytes || headers['content-encoding'] !== undefined;
   const smaller = short ? body : await compress(body, fast);
   const pays = smaller.length < body.length * worthwhile;
@@ -139,16 +141,16 @@ function json(text: string): Head | undefined {
 }
 
 function storedOf(head: Head): Omit<Stored, 'body'> | undefined {
-  const { status, tags, headers, vary } = head;
+  const { status, tags, shown, headers, vary } = head;
   const { shared, noCache, strict } = head;
   const { bornMs, lifetimeMs, staleWhileRevalidateMs, staleIfErrorMs } = head;
   if (!isNumber(status) || !Number.isInteger(status) || status < 200 || status > 999) return undefined;
-  if (!isTexts(tags) || !isTexts(vary) || !isHeaders(headers)) return undefined;
+  if (!isTexts(tags) || !isTexts(shown) || !isTexts(vary) || !isHeaders(headers)) return undefined;
   if (!isFlag(shared) || !isFlag(noCache) || !isFlag(strict)) return undefined;
   if (!isNumber(bornMs) || !isNumber(lifetimeMs)) return undefined;
   if (!isNumber(staleWhileRevalidateMs) || !isNumber(staleIfErrorMs)) return undefined;
   const windows = { staleWhileRevalidateMs, staleIfErrorMs };
-  return { status, tags, terms: { shared, bornMs, lifetimeMs, ...windows, noCache, strict, vary, headers } };
+  return { status, tags, shown, terms: { shared, bornMs, lifetimeMs, ...windows, noCache, strict, vary, headers } };
 }
 
 function isRecord(value: unknown): value is Head {

@@ -236,7 +236,7 @@ export class SecondLevel {
   }
 
   async #put(lease: Lease, upstream: string, entry: Entry, lastsMs: number): Promise<boolean> {
-    const { target, partition, tags, vary, selected, status, body, terms } = entry;
+    const { target, partition, tags, shown, vary, selected, status, body, terms } = entry;
     const keys = this.keys.path(upstream, pathOf(target));
     const base = keys.entry(lease.epoch, target, partition);
     const several = vary.length > 0;
@@ -245,7 +245,7 @@ export class SecondLevel {
       ? identityOf(upstream, target, partition, vary, selected)
       : identityOf(upstream, target, partition);
     const record = await encode(
-      { status, body, tags, terms: { ...terms, headers: entry.headers } },
+      { status, body, tags, shown, terms: { ...terms, headers: entry.headers } },
       { lease: lease.token, identity },
     );
     const sinceMs = this.store.clustered ? lease.sinceMs - skewMs : lease.sinceMs;
