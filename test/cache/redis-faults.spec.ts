@@ -4,6 +4,7 @@ import { format } from '#upstreams/cache/second-level/codec.ts';
 import { untilIdle, type TestGateway } from '../support/gateway.ts';
 import { send, until } from '../support/raw-client.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
+import { startSlowLink } from '../support/slow-link.ts';
 import { exposition } from '../telemetry/exposition.ts';
 import { forgetMemory, shares, startSharing, untilShared } from './levels.ts';
 import { asking, oneName, startCacheService, type CacheService } from './service.ts';
@@ -106,6 +107,44 @@ describe('A Redis that', { timeout: 60_000 }, () => {
     expect(lines('goes on without Redis').length).toBeLessThanOrEqual(1);
     redis.resume();
     await untilSharedAgain();
+  });
+
+  test('is slow is not waited for either, and used again once it is quick', async () => {
+    const link = await startSlowLink(redis.port);
+    const slow = await startSharing(
+      { url: `redis://127.0.0.1:${link.port}` },
+      {
+        redis: { timeout: '100ms' },
+        upstreams: { things: { endpoints: [service.url], identity: 'none' } },
+        routes: [{ path: '/{*rest}', upstream: 'things' }],
+      },
+    );
+    const ask = asking(() => slow.url, oneName);
+    try {
+      service.answer('/quick', { headers: fresh });
+      await ask('/quick');
+      await untilShared(slow);
+      expect(await reads('miss', slow)).toBe(1);
+      // Waiting for each of what follows would take longer than this specification may.
+      link.delayMs = 5_000;
+      for (let index = 0; index < 30; index++) {
+        service.answer(`/slow/${index}`, { headers: fresh, text: `slow ${index}` });
+        expect(await ask(`/slow/${index}`)).toMatchObject({ status: 200, text: `slow ${index}` });
+        expect(statusOf(await ask(`/slow/${index}`))).toContain('hit');
+      }
+      expect(await reads('skipped', slow)).toBeGreaterThan(0);
+      expect((await reads('skipped', slow)) + (await reads('failed', slow))).toBe(30);
+      link.delayMs = 0;
+      await expect.poll(() => shares(slow), patient).toBe(true);
+      service.answer('/later', { headers: fresh });
+      await askOther('/later');
+      await untilShared(other);
+      expect(statusOf(await ask('/later'))).toContain('hit');
+    } finally {
+      await untilIdle(slow);
+      await slow.stop();
+      await link.close();
+    }
   });
 
   test('says nothing while something is written keeps nobody from what is new', async () => {

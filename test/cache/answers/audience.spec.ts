@@ -1,6 +1,10 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startIssuer, type TestIssuer } from '../../support/issuer.ts';
+import { send, until } from '../../support/raw-client.ts';
+import { startRedis, type TestRedis } from '../../support/redis.ts';
+import { exposition } from '../../telemetry/exposition.ts';
+import { forgetMemory, shares, untilShared } from '../levels.ts';
 import { acme, bearing, rival, startAnswerServer, type AnswerServer } from './server.ts';
 
 interface Caller {
@@ -11,7 +15,9 @@ interface Caller {
   readonly token: string;
 }
 
-let server: AnswerServer;
+/** A gateway over memory, and one that shares what it stores of its upstreams in Redis. */
+let servers: Record<'memory' | 'Redis', AnswerServer>;
+let redis: TestRedis;
 let issuer: TestIssuer;
 let callers: readonly Caller[];
 /** Read with nothing stored, for each of the callers. */
@@ -19,10 +25,15 @@ let tiers: readonly string[];
 
 beforeAll(async () => {
   issuer = await startIssuer();
-  server = await startAnswerServer({
+  redis = await startRedis();
+  const config = {
     auth: { jwt: [{ issuer: issuer.url, audience: 'weir', jwks: `${issuer.url}/jwks` }] },
     upstreams: { more: { identity: 'token' } },
-  });
+  };
+  const shared = { cache: { redis: true }, redis: { url: redis.url, timeout: '1s' } };
+  const [memory, Redis] = await Promise.all([startAnswerServer(config), startAnswerServer({ ...config, ...shared })]);
+  servers = { memory, Redis };
+  await until(() => shares(Redis));
   const token = async (azp: string, sub: string) => ({ authorization: `Bearer ${await issuer.token({ azp, sub })}` });
   const nobody = { consumer: 'anonymous', shown: 'anonymous', token: 'anonymous', headers: {} };
   callers = [
@@ -35,14 +46,15 @@ beforeAll(async () => {
   ];
   tiers = await Promise.all(
     callers.map(async ({ headers }) => {
-      const answer = await server.post('{ tier }', { ...headers, 'cache-control': 'no-store' });
+      const answer = await servers.memory.post('{ tier }', { ...headers, 'cache-control': 'no-store' });
       return (answer.json().data as { tier: string }).tier;
     }),
   );
 });
 
 afterAll(async () => {
-  await server.stop();
+  await Promise.all([servers.memory.stop(), servers.Redis.stop()]);
+  await redis.close();
   await issuer.close();
 });
 
@@ -69,6 +81,8 @@ const step = fc.record({
   who: fc.nat(5),
   language: fc.constantFrom('de', 'en', 'none'),
   lane: fc.constantFrom('post', 'get', 'yoga', 'batch'),
+  /** What is in memory goes, as if other answers had needed the room. */
+  forgets: fc.boolean(),
 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
@@ -90,7 +104,14 @@ const selection = (name: string): string => {
 };
 
 /** What each answer says of itself: whom the upstream was shown, and what a resolver read. */
-async function hunt(directives: string, varied: string, chosen: readonly string[], steps: readonly Step[]) {
+async function hunt(
+  where: keyof typeof servers,
+  directives: string,
+  varied: string,
+  chosen: readonly string[],
+  steps: readonly Step[],
+) {
+  const server = servers[where];
   run++;
   const id = String(run);
   const forAll = /public|s-maxage|must-revalidate/.test(directives);
@@ -101,7 +122,7 @@ async function hunt(directives: string, varied: string, chosen: readonly string[
   for (const path of ['/said', '/ones', '/everybodys']) server.gives(path, told, path === '/ones' ? headers : {});
   // Of its own each time, so that no run finds what another stored.
   const query = `query Hunt${run} { ${chosen.map(selection).join(' ')} }`;
-  for (const { who, language, lane } of steps) {
+  for (const { who, language, lane, forgets } of steps) {
     const caller = callers[who]!;
     const sent = { ...caller.headers, ...(language !== 'none' && { 'accept-language': language }) };
     const charset = { 'content-type': 'application/json;charset=utf-8' };
@@ -124,15 +145,26 @@ async function hunt(directives: string, varied: string, chosen: readonly string[
     const shown = chosen.some((name) => ['things', 'thing'].includes(name)) && !forAll;
     if (ofOne || shown) expect(open).toBe(false);
     if (open && chosen.includes('language')) expect(answer.headers.vary).toContain('accept-language');
+    if (where === 'Redis') {
+      await untilShared(server);
+      if (forgets) forgetMemory(server);
+    }
   }
 }
 
-test(
-  'No finished answer crosses what its parts were shown or its resolvers read, by whichever lane (leak hunt)',
+test.each(['memory', 'Redis'] as const)(
+  'No finished answer, nor what is stored of its parts in %s, crosses what these were shown or its resolvers read, by whichever lane (leak hunt)',
   { timeout: 180_000 },
-  async () => {
-    const hunted = fc.asyncProperty(control, vary, fields, fc.array(step, { maxLength: 12 }), hunt);
+  async (where) => {
+    const hunted = fc.asyncProperty(control, vary, fields, fc.array(step, { maxLength: 12 }), (...given) =>
+      hunt(where, ...given),
+    );
     await expect(fc.assert(hunted, { numRuns: 100 })).resolves.toBeUndefined();
+    // It has hunted where there was something to find.
+    const found = exposition((await send(`${servers[where].adminUrl}/metrics`)).text);
+    const counter = where === 'Redis' ? 'weir_cache_redis_reads_total' : 'weir_cache_reads_total';
+    const hits = found.get(counter)!.samples.filter(({ labels }) => labels.weir_cache_outcome === 'hit');
+    expect(hits.reduce((sum, { value }) => sum + value, 0)).toBeGreaterThan(20);
   },
 );
 
