@@ -26,14 +26,16 @@ export async function startSlowLink(port: number): Promise<SlowLink> {
       });
     }
     near.pipe(far);
+    const waiting: Buffer[] = [];
     let dueMs = 0;
     far.on('data', (bytes: Buffer) => {
       const nowMs = performance.now();
-      // Never before what came earlier.
       dueMs = Math.max(dueMs, nowMs + link.delayMs);
+      waiting.push(bytes);
       const timer = setTimeout(() => {
         timers.delete(timer);
-        near.write(bytes);
+        // In the order in which it came, whichever timer is the first.
+        near.write(waiting.shift()!);
       }, dueMs - nowMs);
       timers.add(timer);
     });
