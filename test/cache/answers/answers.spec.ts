@@ -357,6 +357,52 @@ describe('A write is seen at once', () => {
     },
   );
 
+  test('by a mutation and by REST, of all that is in a group that the service names (RFC 9875 §3)', async () => {
+    const invalidating = { status: 204, headers: { 'cache-group-invalidation': '"shelf"' } };
+    for (const write of [
+      () => server.post(`mutation { rename(id: "elsewhere", name: "new") { id } }`),
+      () => send(`${server.url}/v1/things/far/elsewhere`, { method: 'PUT', body: '{}' }),
+    ]) {
+      const grouped = { ...forHour, 'cache-groups': '"shelf"' };
+      const thing = async () => (await server.post('{ thing(id: "2") { name } }')).json().data;
+      shelve(grouped);
+      const before = await thing();
+      shelve(grouped);
+      expect(await thing()).toEqual(before);
+      server.service.answer('/things/elsewhere', { ...invalidating, status: 200, text: '{"id":"1","name":"new"}' });
+      server.service.answer('/things/far/elsewhere', invalidating);
+      await write();
+      expect(await thing()).toEqual({ thing: { name: `version ${version}` } });
+    }
+  });
+
+  test('by purging any tag of any service that it is made of: it has all of them', async () => {
+    const related = `{ things(first: ${first}) { name } related(ids: ["${first}"]) { name } }`;
+    const made = async () => (await server.post(related)).json().data as Record<string, { name: string }[]>;
+    for (const tag of ['red', 'green', 'blue']) {
+      shelve({ ...forHour, 'surrogate-key': 'red' });
+      server.gives(
+        '/related',
+        { items: [{ id: '3', name: `version ${version}` }] },
+        { ...forHour, 'cache-groups': '"green"', 'surrogate-key': 'blue' },
+      );
+      await purge({ tag: 'red' });
+      await purge({ tag: 'green' });
+      await server.post(related);
+      const { headers } = await server.post(related);
+      expect(headers['cache-status']).toMatch(/^weir; hit/);
+      expect(String(headers['surrogate-key']).split(' ').toSorted()).toEqual(['blue', 'green', 'red']);
+      server.service.requests.length = 0;
+      await purge({ tag: 'yellow' });
+      await made();
+      expect(calls()).toBe(0);
+      await purge({ tag });
+      await made();
+      // The other is still stored.
+      expect(calls()).toBe(1);
+    }
+  });
+
   test('by purging a tag of what is no longer stored itself', async () => {
     shelve({ ...forHour, 'surrogate-key': 'faint' });
     await server.post(things());
