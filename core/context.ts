@@ -184,6 +184,8 @@ export class RequestContext {
   degraded: Degraded[] | undefined;
   /** Notes what its answer is made of, where that may be kept for others; undefined where it is not. */
   provenance: Provenance | undefined;
+  /** For who writes modules: what contradicts itself in its operation fails, instead of being kept for fewer. */
+  development = false;
   /** A static fallback, of the route or of a field, stands in for what an upstream did not give. */
   fallback = false;
   errorCode: string | undefined;

@@ -48,12 +48,6 @@ export class Provenance {
   obstacle: string | undefined;
   readonly ingredients: Ingredient[] = [];
   tags: Set<string> | undefined;
-  /** For who writes modules: what contradicts itself fails, instead of being kept for fewer. */
-  readonly strict: boolean;
-
-  constructor(strict = false) {
-    this.strict = strict;
-  }
 
   /** It is for this request alone. */
   refuse(obstacle: string): void {

@@ -5,14 +5,16 @@ import type { CacheOf } from '#upstreams/client/client.ts';
 import type { Standing } from '#core/reservation.ts';
 import type { StandIn } from './fallback.ts';
 import { unlimited, type Look } from './own-fields.ts';
+import { watchedRequest } from './watched-request.ts';
 import { ModuleScope, type ModuleRuntime } from './runtime.ts';
 
 /** The `contextValue` of a GraphQL operation, and what answers a route by code: the request, and each module's view of it, made when first used. */
 export class ExecutionContext {
-  readonly request: RequestContext;
+  readonly incoming: RequestContext;
   readonly #cache: CacheOf | undefined;
   readonly #scopes = new Map<ModuleRuntime, ModuleScope>();
   readonly #look: Look;
+  #watched: RequestContext | undefined;
   #standings: ReturnType<Look> | undefined;
 
   /**
@@ -20,20 +22,25 @@ export class ExecutionContext {
    * @param look at what a consumer has left; nobody is limited when left out
    */
   constructor(request: RequestContext, cache?: CacheOf, look: Look = unlimited) {
-    this.request = request;
+    this.incoming = request;
     this.#cache = cache;
     this.#look = look;
   }
 
+  /** As code of modules sees it that is given this: a function in what a resolver gives, which GraphQL calls by itself. */
+  get request(): RequestContext {
+    return (this.#watched ??= watchedRequest(this.incoming));
+  }
+
   /** What the consumer has left: looked at once, however often it is asked for. */
   get standings(): readonly Standing[] | Promise<readonly Standing[]> {
-    return (this.#standings ??= this.#look(this.request));
+    return (this.#standings ??= this.#look(this.incoming));
   }
 
   of(module: ModuleRuntime): ModuleScope {
     let scope = this.#scopes.get(module);
     if (!scope) {
-      scope = new ModuleScope(module, this.request, this.#cache);
+      scope = new ModuleScope(module, this.incoming, this.#cache);
       this.#scopes.set(module, scope);
     }
     return scope;
@@ -50,7 +57,7 @@ export class ExecutionContext {
    */
   degrade(error: unknown, { upstream, value, served }: StandIn, info: GraphQLResolveInfo): unknown {
     if (!(error instanceof WeirError) || error.fault !== 'upstream') throw error;
-    const { request } = this;
+    const { incoming: request } = this;
     (request.degraded ??= []).push({
       path: responsePathAsArray(info.path),
       code: error.code,

@@ -44,9 +44,9 @@ export function purposefulField(
   caching: FieldCaching | undefined,
 ): FieldResolver {
   return (parent, args, context, info) => {
-    const purpose = new FieldPurpose(name, caching, info.path, context.request);
+    const purpose = new FieldPurpose(name, caching, info.path, context.incoming);
     const result = withPurpose(purpose, run, parent, args, context.of(module), info);
-    return isPromise(result) ? untilCancelled(result, upstream, context.request, module.clock) : result;
+    return isPromise(result) ? untilCancelled(result, upstream, context.incoming, module.clock) : result;
   };
 }
 
@@ -54,7 +54,7 @@ export function purposefulField(
 export function functionField(run: ModuleFunction, module: ModuleRuntime): FieldResolver {
   return (parent, args, context, info) => {
     const result = run(parent, args, context.of(module), info);
-    return isPromise(result) ? untilCancelled(result, undefined, context.request, module.clock) : result;
+    return isPromise(result) ? untilCancelled(result, undefined, context.incoming, module.clock) : result;
   };
 }
 
@@ -76,7 +76,7 @@ export function standInField(resolve: FieldResolver, standIn: StandIn): FieldRes
  */
 export function watchedField(resolve: FieldResolver, upstream: string | undefined): FieldResolver {
   return (parent, args, context, info) => {
-    const { leftOut, calls } = context.request;
+    const { leftOut, calls } = context.incoming;
     if (leftOut !== undefined && upstream !== undefined && leftOut.has(upstream)) throw leftOutError(upstream);
     if (calls.trace === undefined) return resolve(parent, args, context, info);
     const field = `${info.parentType.name}.${info.fieldName}`;

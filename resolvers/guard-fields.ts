@@ -64,13 +64,13 @@ export function guardFields(schema: GraphQLSchema, demands: Demands): void {
     const isSubscription = type === schema.getSubscriptionType();
     const { resolve = defaultFieldResolver, subscribe } = field;
     field.resolve = (source, args, context, info) => {
-      const denied = denial(demanded, context.request);
+      const denied = denial(demanded, context.incoming);
       if (denied) throw denied;
       return resolve(source, args, context, info);
     };
     if (!isSubscription || !subscribe) continue;
     field.subscribe = (source, args, context, info) => {
-      const denied = denial(demanded, context.request);
+      const denied = denial(demanded, context.incoming);
       if (denied) throw denied;
       return subscribe(source, args, context, info);
     };

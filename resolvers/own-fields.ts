@@ -21,7 +21,7 @@ export function ownResolvers(): Record<string, Record<string, FieldResolver>> {
 
 /** The facts of `GET /limits`. */
 function rateLimit(_parent: unknown, _args: unknown, context: ExecutionContext): unknown {
-  const { consumer, tier } = context.request.identity;
+  const { consumer, tier } = context.incoming.identity;
   const { standings } = context;
   const told = (limits: readonly Standing[]) => ({
     consumer,

@@ -1,16 +1,15 @@
 import { GraphQLError } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import type { Identity } from '#core/identity.ts';
-import { facets, wholeIdentity, type Provenance } from '#core/provenance.ts';
+import { facets, wholeIdentity } from '#core/provenance.ts';
 import { currentPurpose } from '#upstreams/purpose.ts';
 
 /**
- * A request as code of modules sees it. Where the answer may be kept, what is read of the request is noted, so that the answer
- * is kept for those alone of whom the same would be read.
+ * A request as code of modules sees it. What is read of who asks is noted, however it is read: what a field fetches from there on
+ * is for nobody else, and a finished answer that may be kept is kept for those alone of whom the same would be read.
  */
 export function watchedRequest(request: RequestContext): RequestContext {
-  const { provenance } = request;
-  return provenance ? new Proxy(request, new RequestWatch(provenance)) : request;
+  return new Proxy(request, new RequestWatch());
 }
 
 /** The same for every request with one key, or nothing that belongs into an answer. */
@@ -18,6 +17,7 @@ const free: ReadonlySet<PropertyKey> = new Set<keyof RequestContext>([
   'calls',
   'cancellation',
   'deadlineMs',
+  'development',
   'host',
   'id',
   'operation',
@@ -28,81 +28,104 @@ const free: ReadonlySet<PropertyKey> = new Set<keyof RequestContext>([
   'startedMs',
 ]);
 
+/** Which members a request has is the same for all, so that their names may be read. */
 class RequestWatch implements ProxyHandler<RequestContext> {
-  readonly #provenance: Provenance;
   #identity: Identity | undefined;
   #headers: RequestContext['headers'] | undefined;
 
-  constructor(provenance: Provenance) {
-    this.#provenance = provenance;
+  get(request: RequestContext, name: string | symbol): unknown {
+    if (name === 'identity') return (this.#identity ??= new Proxy(request.identity, new IdentityWatch(request)));
+    if (name === 'headers') return (this.#headers ??= new Proxy(request.headers, new HeadersWatch(request)));
+    if (!free.has(name)) request.provenance?.refuse(`a resolver reads request.${String(name)}`);
+    if (name === 'clientCertificate') notePersonal(request, name);
+    return Reflect.get(request, name);
   }
 
-  get(request: RequestContext, name: string | symbol): unknown {
-    if (name === 'identity') {
-      return (this.#identity ??= new Proxy(request.identity, new IdentityWatch(this.#provenance)));
-    }
-    if (name === 'headers') return (this.#headers ??= new Proxy(request.headers, new HeadersWatch(this.#provenance)));
-    if (!free.has(name)) this.#provenance.refuse(`a resolver reads request.${String(name)}`);
-    return Reflect.get(request, name);
+  /** It has the value in it, which is watched as any other. */
+  getOwnPropertyDescriptor(request: RequestContext, name: string | symbol): PropertyDescriptor | undefined {
+    const descriptor = Reflect.getOwnPropertyDescriptor(request, name);
+    return descriptor && { ...descriptor, value: this.get(request, name) };
   }
 }
 
 class IdentityWatch implements ProxyHandler<Identity> {
-  readonly #provenance: Provenance;
+  readonly #request: RequestContext;
 
-  constructor(provenance: Provenance) {
-    this.#provenance = provenance;
+  constructor(request: RequestContext) {
+    this.#request = request;
   }
 
   get(identity: Identity, name: string | symbol): unknown {
-    this.#note(Object.hasOwn(facets, name) ? facets[name as keyof typeof facets] : wholeIdentity, `.${String(name)}`);
-    // No part of its identity tells when two requests end alike.
-    if (name === 'expiresMs') this.#provenance.refuse('a resolver reads request.identity.expiresMs');
+    this.#note(name);
     return Reflect.get(identity, name);
   }
 
   has(identity: Identity, name: string | symbol): boolean {
-    this.#note(wholeIdentity, '');
+    this.#note(name);
     return Reflect.has(identity, name);
   }
 
+  getOwnPropertyDescriptor(identity: Identity, name: string | symbol): PropertyDescriptor | undefined {
+    this.#note(name);
+    return Reflect.getOwnPropertyDescriptor(identity, name);
+  }
+
   ownKeys(identity: Identity): (string | symbol)[] {
-    this.#note(wholeIdentity, '');
+    this.#request.provenance?.read(wholeIdentity);
+    notePersonal(this.#request, 'identity');
     return Reflect.ownKeys(identity);
   }
 
-  #note(facet: number, member: string): void {
-    this.#provenance.read(facet);
-    notePersonal(this.#provenance, `request.identity${member}`);
+  #note(name: string | symbol): void {
+    const { provenance } = this.#request;
+    if (provenance) {
+      provenance.read(Object.hasOwn(facets, name) ? facets[name as keyof typeof facets] : wholeIdentity);
+      // No part of its identity tells when two requests end alike.
+      if (name === 'expiresMs') provenance.refuse('a resolver reads request.identity.expiresMs');
+    }
+    notePersonal(this.#request, 'identity', name);
   }
 }
 
 /** Fields by which who asks is known. */
 const credentials: ReadonlySet<string> = new Set(['authorization', 'cookie']);
 
-class HeadersWatch implements ProxyHandler<RequestContext['headers']> {
-  readonly #provenance: Provenance;
+const fieldName = /^[!#$%&'*+.^_`|~0-9a-z-]{1,64}$/;
 
-  constructor(provenance: Provenance) {
-    this.#provenance = provenance;
+class HeadersWatch implements ProxyHandler<RequestContext['headers']> {
+  readonly #request: RequestContext;
+
+  constructor(request: RequestContext) {
+    this.#request = request;
   }
 
   get(headers: RequestContext['headers'], name: string | symbol): unknown {
-    if (typeof name === 'string') {
-      this.#provenance.readField(name);
-      if (credentials.has(name)) notePersonal(this.#provenance, `request.headers.${name}`);
-    }
+    this.#note(name);
     return Reflect.get(headers, name);
   }
 
   has(headers: RequestContext['headers'], name: string | symbol): boolean {
-    if (typeof name === 'string') this.#provenance.readField(name);
+    this.#note(name);
     return Reflect.has(headers, name);
   }
 
+  getOwnPropertyDescriptor(headers: RequestContext['headers'], name: string | symbol): PropertyDescriptor | undefined {
+    this.#note(name);
+    return Reflect.getOwnPropertyDescriptor(headers, name);
+  }
+
   ownKeys(headers: RequestContext['headers']): (string | symbol)[] {
-    this.#provenance.refuse('a resolver reads all of request.headers');
+    this.#request.provenance?.refuse('a resolver reads all of request.headers');
+    notePersonal(this.#request, 'headers');
     return Reflect.ownKeys(headers);
+  }
+
+  #note(name: string | symbol): void {
+    if (typeof name !== 'string') return;
+    const { provenance, withheld } = this.#request;
+    // What is no name of a field (RFC 9110 §5.1) can stand in no `Vary`, and is never there.
+    if (fieldName.test(name)) provenance?.readField(name);
+    if (credentials.has(name) || name === withheld) notePersonal(this.#request, 'headers', name);
   }
 }
 
@@ -110,13 +133,14 @@ class HeadersWatch implements ProxyHandler<RequestContext['headers']> {
  * What a field is made of is no longer for everybody.
  * @throws {GraphQLError} where SDL says that it is, for who writes modules
  */
-function notePersonal({ strict }: Provenance, what: string): void {
+function notePersonal({ development }: RequestContext, part: keyof RequestContext, name?: string | symbol): void {
   const purpose = currentPurpose();
   if (!purpose) return;
   purpose.personal = true;
-  if (!strict || purpose.caching?.rules.scope !== 'shared') return;
+  if (!development || purpose.caching?.rules.scope !== 'shared') return;
+  const what = name === undefined ? part : `${part}.${String(name)}`;
   const message =
-    `${purpose.name} reads ${what}, and @cacheControl(scope: PUBLIC) says that everybody gets the same. ` +
+    `${purpose.name} reads request.${what}, and @cacheControl(scope: PUBLIC) says that everybody gets the same. ` +
     'Write scope: PRIVATE, or read nothing of who asks. (In production the answer is kept for each of them alone.)';
   throw new GraphQLError(message, { extensions: { code: 'INTERNAL' } });
 }

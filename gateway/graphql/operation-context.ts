@@ -36,6 +36,8 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
   context.identified = parent.identified;
   context.atDoor = parent.atDoor;
   context.operation = parent.operation;
+  context.development = parent.development;
+  context.withheld = parent.withheld;
   context.route = parent.route;
   context.pathParts = parent.pathParts;
   context.leftOut = parent.leftOut;

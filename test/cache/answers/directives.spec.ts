@@ -1,18 +1,36 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { send } from '../../support/raw-client.ts';
 import { acme, bearing, forHour, rival, startAnswerServer, type AnswerServer } from './server.ts';
 
 let server: AnswerServer;
 let strict: AnswerServer;
+/** The same two, where no finished answers are kept. */
+let unkept: AnswerServer;
+let strictUnkept: AnswerServer;
+
+/** Of a service by REST, for everybody too. */
+const routes = [
+  { path: '/v1/more/:name', upstream: 'more', rewrite: '/:name', cache: { ttl: '1m', scope: 'shared' } },
+] as const;
 
 beforeAll(async () => {
-  [server, strict] = await Promise.all([startAnswerServer(), startAnswerServer({ graphql: { development: true } })]);
+  const cache = { answers: false };
+  const graphql = { development: true };
+  [server, strict, unkept, strictUnkept] = await Promise.all([
+    startAnswerServer({ routes }),
+    startAnswerServer({ graphql }),
+    startAnswerServer({ routes, cache }),
+    startAnswerServer({ graphql, cache }),
+  ]);
 });
+
+const all = () => [server, strict, unkept, strictUnkept];
 
 beforeEach(() => {
-  for (const { service } of [server, strict]) service.requests.length = 0;
+  for (const { service } of all()) service.requests.length = 0;
 });
 
-afterAll(() => Promise.all([server.stop(), strict.stop()]));
+afterAll(() => Promise.all(all().map((one) => one.stop())));
 
 const told = (request: { headers: Record<string, unknown> }) => ({
   id: '1',
@@ -116,5 +134,47 @@ describe('A resolver that reads who asks, of a field that is PUBLIC', () => {
       expect((await server.post(query, headers)).json()).toEqual({ data: { wrong: { who } } });
     expect(server.service.requests).toHaveLength(2);
     expect(await control(query)).toMatch(/^private/);
+  });
+
+  const wrong = '{ wrong { who } }';
+  const schemaToo = '__type(name: "Query") { name }';
+
+  test.each([
+    ['beside a question for the schema', wrong.replace('{', `{ ${schemaToo}`), 'Query.wrong', {}],
+    ['for who wants nothing stored', wrong, 'Query.wrong', { 'cache-control': 'no-store' }],
+    ['in a batch', [{ query: wrong }, { query: wrong }], 'Query.wrong', {}],
+    ['where it is explained', wrong, 'Query.wrong', { 'x-weir-explain': 'run' }],
+    ['below a mutation', 'mutation { rename(id: "1", name: "n") { wrong { who } } }', 'Thing.wrong', {}],
+    ['in an event', 'subscription { renamed { wrong { who } } }', 'Thing.wrong', { accept: 'text/event-stream' }],
+    ['in a loader', '{ wrongly(id: "1") { who } }', 'wrongly', {}],
+  ] as const)('is that error also %s, whether or not finished answers are kept', async (_, query, name, headers) => {
+    for (const one of [strict, strictUnkept]) {
+      one.gives('/things/1', told);
+      one.gives('/wrong', told);
+      one.gives('/wrongly', (request: never) => ({ items: [told(request)] }));
+      const { text } = await one.post(query, { ...bearing(acme), ...headers });
+      expect(text).toMatch(new RegExp(`"${name} reads request\\.identity\\.\\w+, and @cacheControl`));
+      expect(one.service.requests.filter(({ method }) => method === 'GET')).toEqual([]);
+    }
+  });
+
+  test.each([
+    ['beside a question for the schema', () => server, schemaToo],
+    ['where no finished answers are kept', () => unkept, ''],
+  ] as const)('is for nobody else %s, neither by GraphQL nor by REST', async (_, of, beside) => {
+    const one = of();
+    one.gives('/wrong', told);
+    one.gives('/wrongly', (request: never) => ({ items: [told(request)] }));
+    const whoIs = async (query: string, headers: Record<string, string>) => {
+      const { data } = (await one.post(query, headers)).json() as { data: Record<string, { who: string }> };
+      return [data.wrong!.who, data.wrongly!.who];
+    };
+    const fields = 'wrong { who } wrongly(id: "1") { who }';
+    expect(await whoIs(`{ ${fields} ${beside} }`, bearing(acme))).toEqual(['acme', 'acme']);
+    for (const query of [`{ ${fields} ${beside} }`, `{ ${fields} }`])
+      expect(await whoIs(query, bearing(rival))).toEqual(['rival', 'rival']);
+    const read = (path: string) => send(`${one.url}/v1/more/${path}`, { headers: bearing(rival) });
+    expect((await read('wrong')).json()).toMatchObject({ who: 'rival' });
+    expect((await read('wrongly?ids=1')).json()).toMatchObject({ items: [{ who: 'rival' }] });
   });
 });
