@@ -110,13 +110,24 @@ export function removeCommand(request: Request, id?: string): Parsed<OperatorCom
   return { ok: true, value: { type: 'remove', which, operator: operatorOf(request, parsed.value) } };
 }
 
-/** A path as an upstream knows it; of a URL, its path. */
+/** A URL of HTTP or, without its scheme, what begins with two slashes and a host; or a path alone (RFC 3986 §4.2). */
+const reference = /^(?:(?:https?:)?(\/\/[^/?#\\]+)|(?=\/(?!\/)))(\/[^?#]*)?(?=[?#]|$)/i;
+
+/** A path as an upstream knows it; of a URL, its path. As it is written, since `URL` encodes what clients may not, such as `{`. */
 const path = line(8_192).transform((text, context) => {
-  const url = URL.parse(text, 'http://upstream.invalid');
-  if (url) return url.pathname;
+  const match = reference.exec(text);
+  if (match) {
+    const [, host, written = '/'] = match;
+    if (host === undefined || URL.canParse(`http:${host}`)) return onTheWire(written);
+  }
   context.addIssue({ code: 'custom', message: 'write a path such as /orders/7' });
   return z.NEVER;
 });
+
+/** A space cannot stand in a request line, nor what is not of ASCII (RFC 9112 §3.2, RFC 3986 §2): it has come encoded. */
+function onTheWire(written: string): string {
+  return written.replaceAll(/[^!-~]+/g, (other) => encodeURIComponent(other.toWellFormed()));
+}
 
 const upstreamName = line(63).optional();
 

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cacheControl, targetedControl } from '#upstreams/cache/directives.ts';
 import { byteRange } from '#upstreams/cache/ask.ts';
@@ -6,6 +7,7 @@ import type { Headers } from '#core/headers.ts';
 import { forOneOnly } from '#upstreams/cache/private.ts';
 import { storing } from '#upstreams/cache/storing.ts';
 import { rulesOf, type CacheRules } from '#upstreams/cache/settings.ts';
+import { groupsOf } from '#upstreams/cache/tags.ts';
 import { selecting, variedBy } from '#upstreams/cache/vary.ts';
 
 const nowMs = Date.parse('2026-11-21T12:00:00Z');
@@ -140,12 +142,89 @@ describe('Who may be given it, once the upstream was shown who asks (RFC 9111 §
     ['max-age=60, public', {}, true],
     ['s-maxage=60', {}, true],
     ['max-age=60, must-revalidate', {}, true],
-    ['max-age=60', { scope: 'shared' }, true],
+    ['max-age=60', { scope: 'shared' }, false],
     ['max-age=60, public', { scope: 'consumer' }, false],
     ['max-age=60, public', { scope: 'subject' }, false],
   ] as const)('%s, scope %o: shared is %s', (value, rules, shared) => {
     expect(control(value, rules, { identified: true })?.shared).toBe(shared);
-    expect(control(value, rules, { identified: false })?.shared).toBe(shared || !('scope' in rules));
+    expect(control(value, rules, { identified: false })?.shared).toBe(
+      shared || !('scope' in rules) || rules.scope === 'shared',
+    );
+  });
+});
+
+/** What the directives of a field are. Their names are parts of it. */
+function saidBy(field: string): ReadonlyMap<string, string | undefined> {
+  const directives = cacheControl(field);
+  const said = new Map<string, string | undefined>();
+  for (let start = 0; start < field.length; start++)
+    for (let end = start + 1; end <= field.length; end++) {
+      const name = field.slice(start, end).toLowerCase();
+      if (directives.has(name)) said.set(name, directives.argument(name));
+    }
+  if (directives.has('no-store')) said.set('no-store', directives.argument('no-store'));
+  return said;
+}
+
+/** The same, read from quotations, commas and what is between them. */
+function byGrammar(field: string): ReadonlyMap<string, string> {
+  const said = new Map<string, string>();
+  let parts: string[] = [];
+  const end = (): void => {
+    const [first = '', quoted, after = ''] = parts;
+    const whole = quoted === undefined ? first.trim() : first.trimStart();
+    const [name = '', ...rest] = whole.split('=');
+    const fits = name !== '' && !/[\s"]/.test(whole) && after.trim() === '' && parts.length < 4;
+    const argument = quoted === undefined ? rest.join('=') : quoted.slice(1, -1).replaceAll(/\\(.)/g, '$1');
+    const isPair = rest.length === 1 && rest[0] === '';
+    if (fits && (quoted === undefined || isPair) && !said.has(name.toLowerCase()))
+      said.set(name.toLowerCase(), argument);
+    parts = [];
+  };
+  for (const [part] of field.matchAll(/"(?:[^"\\]|\\.)*"|[^",]+|[",]/g)) {
+    if (part === '"') return said.set('no-store', '');
+    if (part === ',') end();
+    else parts.push(part);
+  }
+  end();
+  return said;
+}
+
+const mib = 2 ** 20;
+const blank = ' '.repeat(mib);
+
+describe('A field that was made to take long to read', () => {
+  test.each([
+    ['space before a quotation without an end', `max-age=5,${blank}"`, true],
+    ['space within a member', `max-age=5, a${blank}b`, false],
+    ['tabs behind an argument', `max-age=5, a=b${'\t'.repeat(mib)}"`, true],
+    ['quotations one after the other', `max-age=5, ${'""'.repeat(mib)}`, false],
+    ['the same, the last without an end', `max-age=5, ${'""'.repeat(mib)}"`, true],
+    ['backslashes in a quotation', `max-age=5, a="${'\\\\'.repeat(mib)}"`, false],
+    ['the same without an end', `max-age=5, a="${'\\\\'.repeat(mib)}`, true],
+    ['a long name', `max-age=5, ${'a'.repeat(mib)}"`, true],
+    ['a long token', `max-age=5, a=${'b'.repeat(mib)}"`, true],
+    ['a long argument and something behind it', `max-age=5, a="${'b'.repeat(mib)}"c`, false],
+    ['equals signs', `max-age=5, ${'='.repeat(mib)}`, false],
+    ['commas', `max-age=5${','.repeat(mib)}`, false],
+  ])('has the directives that it has, with %s', (_, field, noStore) => {
+    const directives = cacheControl(field);
+    expect([directives.seconds('max-age'), directives.has('no-store')]).toEqual([5, noStore]);
+  });
+
+  test('has what it has beside its parameters, as a dictionary and as a list of groups', () => {
+    for (const parameters of [';'.repeat(mib), `;${blank}`, ';a=1 '.repeat(mib)]) {
+      expect(targetedControl(`max-age=5${parameters}, private`)?.seconds('max-age')).toBe(5);
+      expect(targetedControl(`max-age=5${parameters}"`)).toBeUndefined();
+      expect(groupsOf(`"a"${parameters}, "b"`)).toEqual(['a', 'b']);
+      expect(groupsOf(`"a"${parameters}"`)).toEqual([]);
+    }
+  });
+
+  test('loses what is not for one alone, and nothing else', () => {
+    const told = (said: string) => forOneOnly({ 'cache-control': said })['cache-control'];
+    expect(told(`public${blank}, s-maxage${blank}=${blank}5${blank}, max-age=5`)).toBe('private, max-age=5');
+    for (const other of [`s-maxage=${blank}x`, `public${blank}x`]) expect(told(other)).toBe(`private, ${other}`);
   });
 });
 
@@ -156,6 +235,17 @@ describe('Reading fields', () => {
     expect(directives.fields('no-cache')).toEqual(['a', 'b']);
     expect(directives.whole('private')).toBe(true);
     expect(directives.has('x')).toBe(false);
+  });
+
+  test('takes a field of directives by its grammar, whatever it is made of (RFC 9111 §5.2)', () => {
+    const piece = fc.constantFrom('a', 'B', 'no-store', '1', '=', '=', '"', '"', '\\', ',', ',', ' ', '\t', ';');
+    const text = fc.array(piece, { maxLength: 14 }).map((pieces) => pieces.join(''));
+    fc.assert(
+      fc.property(text, (field) => {
+        expect(saidBy(field)).toEqual(byGrammar(field));
+      }),
+      { numRuns: 3000 },
+    );
   });
 
   test('takes a targeted field as the dictionary that it is, or leaves it alone (RFC 9213 §2.1)', () => {

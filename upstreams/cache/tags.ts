@@ -24,7 +24,7 @@ const nothing: readonly string[] = Object.freeze([]);
 export function groupsOf(value: string | string[] | undefined): readonly string[] {
   if (value === undefined) return nothing;
   const text = Array.isArray(value) ? value.join(',') : value;
-  const member = /[ \t]*"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"(?:;[^,"]*)*[ \t]*(?:,|$)/y;
+  const member = /[ \t]*"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"(?:;[^,"]*|[ \t]*)(?:,|$)/y;
   const groups: string[] = [];
   while (member.lastIndex < text.length) {
     const match = member.exec(text);
