@@ -70,6 +70,7 @@ export class DirectLane {
       return this.#writeKept(given.kept, body, context, accept);
     }
     const headers: Headers = { 'content-type': typeOf(accept), vary: 'Accept', 'cache-control': 'no-store' };
+    if (given.kind === 'result' && given.cacheStatus !== undefined) headers['cache-status'] = given.cacheStatus;
     if (result.errors) Object.assign(headers, exchange.headersOf(result));
     headers['content-length'] = String(body.length);
     reply.head(status, headers);

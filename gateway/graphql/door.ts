@@ -77,10 +77,19 @@ export interface OperationResult {
   readonly refusal: Refusal | undefined;
   /** Fields that say how long the result is good and for whom, where it may be kept; its `extensions` are for who asked alone. */
   readonly kept: Headers | undefined;
+  /** Of what could have come from the store. */
+  readonly cacheStatus: string | undefined;
 }
 
-/** Runs an operation that is answered whole, as one that came by `/graphql` is run. */
-export type RunOperation = (context: RequestContext, parameters: GraphqlParameters) => Promise<OperationResult>;
+/**
+ * Runs an operation that is answered whole, as one that came by `/graphql` is run.
+ * @param differs by the same URL somebody else may get another answer
+ */
+export type RunOperation = (
+  context: RequestContext,
+  parameters: GraphqlParameters,
+  differs: boolean,
+) => Promise<OperationResult>;
 
 /** Where GraphQL is served: over HTTP, as server-sent events, over WebSocket. All stages of the pipeline lie before it. */
 export interface GraphqlDoor {
@@ -212,14 +221,18 @@ class Door implements GraphqlDoor {
     this.#answer(context).catch((thrown: unknown) => this.#refuse(context, thrown));
   }
 
-  readonly run: RunOperation = async (context, parameters) => {
+  readonly run: RunOperation = async (context, parameters, differs) => {
     const outcome = await this.#operations.run(context, parameters, whole);
     if (outcome.kind !== 'result' && outcome.kind !== 'refused')
       throw new Error(`an operation of a route has ${outcome.kind}`);
-    if (outcome.kind === 'refused') return { result: outcome.result, refusal: outcome.refusal, kept: undefined };
-    const { result, kept } = outcome;
-    const fields = kept && keptHeaders({ ...kept, told: undefined }, context, this.#clock.epochMs());
-    return { result, refusal: undefined, kept: fields };
+    if (outcome.kind === 'refused') {
+      const { result, refusal } = outcome;
+      return { result, refusal, kept: undefined, cacheStatus: undefined };
+    }
+    const { result, kept, cacheStatus } = outcome;
+    if (!kept) return { result, refusal: undefined, kept: undefined, cacheStatus };
+    const fields = keptHeaders({ ...kept, told: undefined }, context, this.#clock.epochMs(), differs);
+    return { result, refusal: undefined, kept: fields, cacheStatus: String(fields['cache-status']) };
   };
 
   #refuse(context: RequestContext, thrown: unknown): void {

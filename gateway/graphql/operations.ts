@@ -40,7 +40,13 @@ import { Subscriptions } from './subscriptions.ts';
 
 /** What an operation came to: one result, or several in a row. */
 export type Outcome =
-  | { readonly kind: 'result'; readonly result: Result; readonly kept?: KeptAnswer | undefined }
+  | {
+      readonly kind: 'result';
+      readonly result: Result;
+      readonly kept?: KeptAnswer | undefined;
+      /** Of what could have been kept and is not. */
+      readonly cacheStatus?: string | undefined;
+    }
   /** Nothing was executed. */
   | { readonly kind: 'refused'; readonly result: Result; readonly refusal: Refusal }
   | { readonly kind: 'parts' | 'events'; readonly results: ResultStream };
@@ -96,6 +102,7 @@ export class Operations {
       const selected = selectOperation(prepared.operations, parameters.operationName);
       const { facts: operation, criticality, demands, deprecated, price, free } = selected;
       context.operation = operation;
+      context.development = this.#engine.settings.development;
       checkDelivery(operation, delivery);
       // The first that knows what the operation is, and the last before work is done for it.
       if (!context.admitted) this.#engine.load.admit(criticality, context.inFlight);
@@ -276,7 +283,8 @@ export class Operations {
     const formatted = this.#format(result, context, kept ? kept.told : told());
     record.end(outcomeOf(formatted));
     this.#watch(request, args, context);
-    return { kind: 'result', result: formatted, kept };
+    const cacheStatus = kept || request.explain ? undefined : this.#answers.missed(result, request.operation, context);
+    return { kind: 'result', result: formatted, kept, cacheStatus };
   }
 
   /**

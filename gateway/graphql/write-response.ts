@@ -23,7 +23,7 @@ export async function writeResponse(response: Response, exchange: HttpExchange, 
     return;
   }
   const body = Buffer.from(await response.text());
-  const kept = exchange.outcome?.kind === 'result' ? exchange.outcome.kept : undefined;
+  const { kept, cacheStatus } = exchange.outcome?.kind === 'result' ? exchange.outcome : notKept;
   const nowMs = clock.epochMs();
   if (kept && response.status === 200) {
     if (isKnown(kept, context, nowMs)) {
@@ -34,11 +34,14 @@ export async function writeResponse(response: Response, exchange: HttpExchange, 
     Object.assign(headers, keptHeaders(kept, context, nowMs));
   } else {
     headers['cache-control'] = 'no-store';
+    if (cacheStatus !== undefined) headers['cache-status'] = cacheStatus;
   }
   headers['content-length'] = String(body.length);
   context.reply.head(response.status, headers);
   context.reply.end(context.method === 'HEAD' ? undefined : body);
 }
+
+const notKept = { kept: undefined, cacheStatus: undefined };
 
 /** Each hop frames for itself (RFC 9110 §7.6.1); and `none`, which Yoga gives an event stream, is no coding. */
 function headersOf(response: Response, { formatName }: HttpExchange): Headers {

@@ -1,5 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Headers } from '#core/headers.ts';
+import { closeToOthers } from '#upstreams/cache/private.ts';
 import { ComposedRoute } from './composed-route.ts';
 
 export interface ComposedAnswer {
@@ -26,6 +27,7 @@ export function sendComposed(context: RequestContext, { status, body, headers }:
   const route = context.route instanceof ComposedRoute ? context.route : undefined;
   const version = route?.criteria.version;
   version?.group.mark(version.name, fields);
+  if (route?.closed === true) closeToOthers(fields);
   reply.head(code, fields);
   const content = method === 'HEAD' ? undefined : bytes;
   reply.end(content);

@@ -5,6 +5,7 @@ import type { CrossOrigin, Requirement, Retirement } from '#core/route.ts';
 import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { RouteContract } from '#policies/validation/route-contract.ts';
 import type { UpstreamDocument } from '#gateway/contract/documents.ts';
+import { demandsCredential } from '#policies/auth/demands.ts';
 import type { RunOperation } from '#gateway/graphql/door.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 
@@ -70,6 +71,8 @@ export class ComposedRoute implements TableEntry {
   readonly limits: readonly LimitSettings[];
   /** What it gives, as its clients see it. */
   readonly document: UpstreamDocument | undefined;
+  /** Not everybody who asks is answered, so that no cache between may give an answer to others. */
+  readonly closed: boolean;
   readonly #composition: Composition;
   readonly #cost: number | undefined;
 
@@ -82,6 +85,7 @@ export class ComposedRoute implements TableEntry {
     this.timeoutMs = options.timeoutMs;
     this.criticality = options.criticality;
     this.requirement = options.requirement;
+    this.closed = demandsCredential(options.requirement);
     this.cors = options.cors;
     this.coding = options.coding;
     this.maxBodyBytes = options.maxBodyBytes;

@@ -5,6 +5,7 @@ import type { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import type { Reply } from '#core/reply.ts';
 import type { ResponseSample } from '#policies/validation/response-sample.ts';
+import { closeToOthers } from '#upstreams/cache/private.ts';
 import { newCall, type CallHandle, type ClientStream, type ResponseSink } from '#upstreams/call.ts';
 import { replyWithError } from '#gateway/http/error-reply.ts';
 import { invite } from '#gateway/http/expectation.ts';
@@ -68,6 +69,7 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
     cache,
     labels,
     transform: between,
+    shows: transform?.requestHeaders?.shows,
   });
   if (stream?.kind !== 'upgrade') route.mirror?.offer(context, target, headers, body);
   const sample = route.contract?.sample(context, target);
@@ -125,6 +127,8 @@ class Passage implements ResponseSink {
     }
     if (String(headers['content-type']).startsWith('text/event-stream')) this.#context.sustained = true;
     this.#version?.group.mark(this.#version.name, kept);
+    // Last, so that nothing that is renamed or removed opens it again.
+    if (this.#route.closed && isRead(this.#context.method)) closeToOthers(kept);
     // As the client gets it, which is what its document speaks of.
     this.#sample?.head(status, kept);
     // RFC 8288 §3: one list; a field that every answer carries goes before the answer's own.
@@ -170,4 +174,9 @@ class Passage implements ResponseSink {
     this.#sample?.drop();
     replyWithError(this.#context, error);
   }
+}
+
+/** RFC 9110 §9.2.3: a cache gives out again what it has of these. */
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
 }

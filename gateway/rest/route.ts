@@ -6,6 +6,7 @@ import type { RouteContract } from '#policies/validation/route-contract.ts';
 import type { LimitSettings } from '#policies/limits/settings.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { UpstreamDocument } from '#gateway/contract/documents.ts';
+import { demandsCredential } from '#policies/auth/demands.ts';
 import { PathPattern } from '#gateway/routing/pattern.ts';
 import type { Criteria, TableEntry } from '#gateway/routing/table.ts';
 import { headerNames } from './header-names.ts';
@@ -83,6 +84,8 @@ export class RestRoute implements TableEntry {
   /** Copies its requests to somebody else. */
   readonly mirror: Mirror | undefined;
   readonly transform: Transform | undefined;
+  /** What it answers by a URL is not for everybody who asks for that, so that no cache between may give it to others. */
+  readonly closed: boolean;
   readonly limits: readonly LimitSettings[];
   readonly #cost: number | undefined;
   readonly #targets: readonly Target[];
@@ -118,6 +121,7 @@ export class RestRoute implements TableEntry {
     this.rewrite = options.rewrite === undefined ? undefined : new PathPattern(options.rewrite);
     this.mirror = options.mirror;
     this.transform = options.transform;
+    this.closed = demandsCredential(options.requirement) || options.transform?.differs === true;
     // What is to be changed, or looked into, is held, within `maxBodyBytes`.
     const changed = options.transform?.requestBody ?? options.targets.find(({ transform }) => transform);
     const held = changed !== undefined || contract?.readsBodies === true;

@@ -50,6 +50,7 @@ interface Compiled {
   readonly texts: readonly string[];
   readonly reads: readonly Read[];
   readonly params: readonly string[];
+  readonly names: readonly string[];
 }
 
 function compile(text: string): Compiled | { readonly problem: string } {
@@ -62,7 +63,18 @@ function compile(text: string): Compiled | { readonly problem: string } {
     texts: split.parts.filter((_, index) => index % 2 === 0),
     reads,
     params: names.flatMap((name) => (name.startsWith('params.') ? [name.slice('params.'.length)] : [])),
+    names,
   };
+}
+
+/** It says who asks, or what a credential says of who asks. */
+function namesIdentity(name: string): boolean {
+  return name === 'subject' || name.startsWith('consumer.') || name.startsWith('claims.');
+}
+
+/** It is of one client, and may be another for who asks for the same URL. */
+export function namesClient(name: string): boolean {
+  return name === 'client.ip' || namesIdentity(name);
 }
 
 /** What is wrong with a template; undefined when nothing is. */
@@ -77,6 +89,10 @@ export class Template {
   readonly #reads: readonly Read[];
   /** Of the route's path. */
   readonly params: readonly string[];
+  /** Its text may be another for somebody else who asks. */
+  readonly readsIdentity: boolean;
+  /** The same, also where it is only by the address that one is told from the other. */
+  readonly readsClient: boolean;
 
   /** @throws {TypeError} for what {@link templateProblem} tells */
   constructor(text: string) {
@@ -85,6 +101,8 @@ export class Template {
     this.#texts = compiled.texts;
     this.#reads = compiled.reads;
     this.params = compiled.params;
+    this.readsIdentity = compiled.names.some(namesIdentity);
+    this.readsClient = compiled.names.some(namesClient);
   }
 
   /** @returns undefined where a value is not there */

@@ -88,11 +88,15 @@ export class Answers {
     this.#counts.hit.add(1);
   }
 
+  /** Whether any are kept, as it is now. */
+  get enabled(): boolean {
+    return this.#enabled();
+  }
+
   /** Whether the answer to a request may be kept, so that what it is made of is to be noted. */
   keeps({ keeping }: PreparedOperation, context: RequestContext): boolean {
     if (!keeping || !this.#enabled()) return false;
-    // RFC 9111 §5.2.1.5.
-    const bypass = askOf(context.headers)?.control.has('no-store') === true;
+    const bypass = isBypass(context);
     this.#counts[bypass ? 'bypass' : 'miss'].add(1);
     return !bypass;
   }
@@ -144,6 +148,11 @@ export class Answers {
     const closedVary = [...new Set([...vary, ...this.#credentialFields()])];
     return { public: open, vary: vary.join(', '), closedVary: closedVary.join(', ') };
   }
+}
+
+/** RFC 9111 §5.2.1.5. */
+export function isBypass({ headers }: RequestContext): boolean {
+  return askOf(headers)?.control.has('no-store') === true;
 }
 
 /** Without what it depends on of who asks. Line breaks stand in none of its parts but the last. */

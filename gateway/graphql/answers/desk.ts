@@ -7,6 +7,7 @@ import type { GraphqlParameters } from '#gateway/graphql/parameters.ts';
 import type { PreparedOperation } from '#gateway/graphql/prepare.ts';
 import type { RawResult } from '#gateway/graphql/result.ts';
 import type { Answer } from './answer.ts';
+import { isBypass } from './answers.ts';
 import type { KeptAnswer } from './kept-answer.ts';
 
 /** Where operations meet the store of finished answers. */
@@ -54,8 +55,7 @@ export class AnswerDesk {
 
   /** Has noted what the answer is made of, from here on, where it may be kept. */
   watch(operation: PreparedOperation, context: RequestContext): void {
-    const { answers, settings } = this.#engine;
-    if (answers?.keeps(operation, context) === true) context.provenance = new Provenance(settings.development);
+    if (this.#engine.answers?.keeps(operation, context) === true) context.provenance = new Provenance();
   }
 
   /** Keeps an answer that is whole and as good as it can be. */
@@ -72,6 +72,24 @@ export class AnswerDesk {
     if (!kept) return undefined;
     const { answer, stored } = kept;
     return { answer, from: stored ? 'stored' : 'made', told: this.#toldBeside(answer, context, byGet) };
+  }
+
+  /**
+   * `Cache-Status` (RFC 9211) of an answer that could have come from the store, and is not one that is kept; undefined where it
+   * could not.
+   */
+  missed(
+    { data, errors, extensions }: RawResult,
+    { keeping }: PreparedOperation,
+    context: RequestContext,
+  ): string | undefined {
+    if (!keeping || this.#engine.answers?.enabled !== true) return undefined;
+    if (isBypass(context)) return 'weir; fwd=bypass';
+    const { provenance, degraded, leftOut, fallback } = context;
+    if (errors || extensions || degraded || leftOut || fallback || !data) return 'weir; fwd=miss; detail="incomplete"';
+    // Somebody forbids it, or nobody says how long it is good.
+    const unstorable = provenance?.obstacle !== undefined || provenance?.untilMs === Number.POSITIVE_INFINITY;
+    return unstorable ? 'weir; fwd=miss; detail="not storable"' : 'weir; fwd=miss';
   }
 
   /** What is told of the cost beside it. What caches between may give to anybody says nothing of one. */

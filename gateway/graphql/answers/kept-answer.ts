@@ -3,6 +3,7 @@ import type { Headers } from '#core/headers.ts';
 import { askOf, isUnchanged } from '#upstreams/cache/ask.ts';
 import type { Result } from '#gateway/graphql/result.ts';
 import type { Answer } from './answer.ts';
+import { demandsCredential } from '#policies/auth/demands.ts';
 
 /** An answer that may be given out again, as one client gets it. */
 export interface KeptAnswer {
@@ -26,10 +27,18 @@ export function bodyOf({ answer: { body }, told }: KeptAnswer): Buffer {
   return Buffer.concat([body.subarray(0, -1), Buffer.from(`,"extensions":${JSON.stringify(told)}}`)]);
 }
 
-/** Fields that say how long it is good, for whom, and where it came from. */
-export function keptHeaders({ answer, from, told }: KeptAnswer, { route }: RequestContext, nowMs: number): Headers {
+/**
+ * Fields that say how long it is good, for whom, and where it came from.
+ * @param differs by the same URL somebody else may get another
+ */
+export function keptHeaders(
+  { answer, from, told }: KeptAnswer,
+  { route }: RequestContext,
+  nowMs: number,
+  differs = false,
+): Headers {
   // What asks for a credential cannot be left to caches that do not.
-  const closed = told !== undefined || route?.requirement.mode === 'required';
+  const closed = differs || told !== undefined || (route !== undefined && demandsCredential(route.requirement));
   return from === 'store' ? answer.asHit(nowMs, closed) : answer.asMade(from === 'stored', closed);
 }
 

@@ -9,7 +9,7 @@ import type { UpstreamDocument } from '#gateway/contract/documents.ts';
 import type { RunOperation } from '#gateway/graphql/door.ts';
 import { sendComposed } from '../composed-answer.ts';
 import type { Composition } from '../composed-route.ts';
-import { variablesOf, type Variable } from './variables.ts';
+import { differs, variablesOf, type Variable } from './variables.ts';
 
 interface OperationOptions {
   /** Of the trusted document. */
@@ -32,23 +32,29 @@ export class OperationComposition implements Composition {
   readonly #options: OperationOptions;
   /** What it makes of a result, as part of a validator. */
   readonly #form: string;
+  /** By one URL it answers one client this, another that. */
+  readonly #differs: boolean;
 
   constructor(options: OperationOptions) {
     this.#options = options;
     this.#form = hash('sha1', JSON.stringify([options.way, options.status]), 'base64url').slice(0, 8);
     this.document = options.document;
+    this.#differs = options.variables.some(differs);
   }
 
   async answer(context: RequestContext, run: RunOperation | undefined): Promise<void> {
     const { id, name, variables, way, status } = this.#options;
     if (!run) throw new Error('GraphQL is not served');
-    const { result, refusal, kept } = await run(context, {
+    const parameters = {
       query: undefined,
       id,
       hashed: false,
       operationName: name,
       variables: variablesOf(variables, context),
-    });
+    };
+    const { result, refusal, kept, cacheStatus } = await run(context, parameters, this.#differs);
+    // Whatever becomes of the result.
+    if (cacheStatus !== undefined) context.reply.headers['cache-status'] = cacheStatus;
     if (refusal) {
       const { code, errors, headers, retryAfterS } = refusal;
       const [first] = errors;

@@ -12,6 +12,7 @@ import { WeirError } from '#core/errors.ts';
 import { firstValue } from '#core/headers.ts';
 import { parseJson } from '#upstreams/client/json.ts';
 import type { PartTemplate, Values } from '../aggregate/reference.ts';
+import { namesClient } from '../template.ts';
 import { bodyName } from './settings.ts';
 
 /** RFC 8259 §11 and RFC 6839 §3.1. */
@@ -40,6 +41,11 @@ export function variablesOf(variables: readonly Variable[], context: RequestCont
     if (value !== undefined) found[name] = value;
   }
   return found;
+}
+
+/** Who asks says what it is, not the URL. */
+export function differs({ source }: Variable): boolean {
+  return source.kind === 'template' && source.template.names.some(namesClient);
 }
 
 interface Given {

@@ -11,11 +11,14 @@ export class HeaderTransform {
   readonly #rename: readonly (readonly [string, string])[];
   readonly #remove: readonly string[];
   readonly #set: readonly (readonly [string, Template])[];
+  /** Names of fields that tell something of who asks. */
+  readonly shows: readonly string[];
 
   constructor({ rename, remove, set }: HeaderChanges) {
     this.#rename = Object.entries(rename).map(([from, to]) => [from.toLowerCase(), to]);
     this.#remove = remove;
     this.#set = Object.entries(set).map(([name, value]) => [name.toLowerCase(), new Template(value)]);
+    this.shows = this.#set.flatMap(([name, template]) => (template.readsIdentity ? [name] : []));
   }
 
   apply(headers: Headers, context: RequestContext): void {
