@@ -71,6 +71,11 @@ export interface UpstreamCall {
   span: Span;
   /** Monotonic; set by the deadline layer. */
   deadlineMs: number;
+  /**
+   * Names of fields by which the upstream is told something of who asks, besides what its `identity` shows: a route's template
+   * or a module has set them.
+   */
+  readonly shows: readonly string[];
   /** Set by the identity layer: exactly what of the caller the upstream is shown, as part of the collapse and cache key. */
   identityKey: string;
   /** Set by the cache: the last write to the path that it had seen. Who asked before it does not share with who asked after. */
@@ -97,7 +102,10 @@ export interface CallOptions {
   readonly labels?: Labels | undefined;
   readonly transform?: Transform | undefined;
   readonly purpose?: Purpose | undefined;
+  readonly shows?: readonly string[] | undefined;
 }
+
+const nothing: readonly string[] = Object.freeze([]);
 
 export function newCall(
   context: RequestContext,
@@ -122,6 +130,7 @@ export function newCall(
     labels: options.labels,
     transform: options.transform,
     purpose: options.purpose,
+    shows: options.shows ?? nothing,
     span: context.span,
     deadlineMs: Number.POSITIVE_INFINITY,
     identityKey: '',

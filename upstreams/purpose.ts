@@ -19,6 +19,8 @@ export interface Purpose {
   personal: boolean;
   /** Told of the answer to each read; of nothing where that is for nobody else. */
   answered(reading: Reading | undefined): void;
+  /** Told of the bytes of each answer before they are read as JSON, where it matters how they are written. */
+  wrote?(json: Buffer): void;
   /** Told instead where a read failed, and an old answer stood in. */
   stoodIn(answer: StaleAnswer): void;
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { untilIdle, type TestGateway } from '../support/gateway.ts';
-import { until } from '../support/raw-client.ts';
+import { send, until } from '../support/raw-client.ts';
 import type { Level } from './levels.ts';
 import { startCacheService, type CacheService } from './service.ts';
 
@@ -192,6 +192,19 @@ export function httpRules(level: Level): void {
       expect((await ask('/only', { 'cache-control': 'only-if-cached' })).status).toBe(200);
     });
 
+    test('only-if-cached asks nobody, whatever else is said (§5.2.1.7)', async () => {
+      service.answer('/alone', { headers: fresh });
+      const alone = (path: string, more: string, headers = {}) =>
+        ask(path, { 'cache-control': `only-if-cached${more}`, ...headers });
+      expect((await alone('/alone', ', no-store')).status).toBe(504);
+      expect((await alone('/alone', '', { 'if-match': '"1"' })).status).toBe(504);
+      await ask('/alone');
+      expect((await alone('/alone', ', no-store')).status).toBe(200);
+      expect((await alone('/alone', ', no-cache')).status).toBe(504);
+      expect((await alone('/alone', '', { 'if-match': '"1"' })).status).toBe(504);
+      expect(service.asked('/alone')).toHaveLength(1);
+    });
+
     test('preconditions that a store cannot judge go to the upstream (RFC 9110 §13.1.1)', async () => {
       service.answer('/if-match', { headers: fresh });
       await ask('/if-match');
@@ -255,6 +268,28 @@ export function httpRules(level: Level): void {
       expect(service.asked('/wrong')).toHaveLength(3);
     });
 
+    test('has the tags that a 304 brings', async () => {
+      let tag = 'former';
+      service.answer('/retagged', (request, response) => {
+        const headers = { ...stale, etag: '"1"', 'surrogate-key': tag };
+        if (request.headers['if-none-match'] === '"1"') response.writeHead(304, { ...headers, age: '0' }).end();
+        else response.writeHead(200, { ...headers, 'content-length': '4' }).end('text');
+      });
+      await ask('/retagged');
+      tag = 'present';
+      expect((await ask('/retagged')).headers['surrogate-key']).toBe('present');
+      const hit = () => ask('/retagged', { 'cache-control': 'only-if-cached' });
+      const purge = (name: string) =>
+        send(`${gateway.adminUrl}/admin/cache/purge`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ by: 'ann', tag: name }),
+        });
+      expect((await hit()).status).toBe(200);
+      expect((await purge('present')).status).toBe(200);
+      expect((await hit()).status).toBe(504);
+    });
+
     test('is given out while one fresh one is fetched, at nobody’s cost (RFC 5861 §3)', async () => {
       let version = 0;
       service.answer('/swr', (_, response) => {
@@ -301,6 +336,29 @@ export function httpRules(level: Level): void {
       expect((await ask('/frail/other')).status).toBe(503);
       expect(await ask('/frail/1')).toMatchObject({ status: 200, text: 'stored' });
       expect(service.asked('/frail/1')).toHaveLength(1);
+    });
+
+    test.each([429, 400, 416, 206])(
+      'also after a %i, which speaks of the request and says nothing of what is there',
+      async (status) => {
+        const path = `/between/${status}`;
+        service.answer(path, { headers: allowed });
+        await ask(path);
+        service.answer(path, { status });
+        expect((await ask(path)).status).toBe(status);
+        service.answer(path, { status: 503 });
+        expect(await ask(path)).toMatchObject({ status: 200, text: 'stored' });
+      },
+    );
+
+    test.each([404, 410, 403])('not after a %i: it is there no more, or not for who asks', async (status) => {
+      const path = `/between/${status}`;
+      service.answer(path, { headers: allowed });
+      await ask(path);
+      service.answer(path, { status });
+      expect((await ask(path)).status).toBe(status);
+      service.answer(path, { status: 503 });
+      expect((await ask(path)).status).toBe(503);
     });
 
     test('not where nobody allows it, nor where it must be validated', async () => {

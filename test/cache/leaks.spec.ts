@@ -41,6 +41,9 @@ afterAll(async () => {
   await service.close();
 });
 
+/** A way to tell an upstream who asks that it is otherwise not told. */
+const template = { 'x-user': '{consumer.id}', 'x-sub': '{claims.sub}' };
+
 const configuration = () => {
   // Its failures are a part of the hunt, and are to keep nobody from asking.
   const untiring = {
@@ -53,6 +56,7 @@ const configuration = () => {
     upstreams: {
       things: { ...untiring, cookies: ['session'] },
       tokens: { ...untiring, identity: 'token' },
+      plain: { ...untiring, identity: 'none' },
     },
     routes: [
       { path: '/open{/*rest}', upstream: 'things' },
@@ -65,6 +69,8 @@ const configuration = () => {
       { path: '/consumer{/*rest}', upstream: 'things', cache: { ttl: '1h', scope: 'consumer' } },
       { path: '/shared{/*rest}', upstream: 'things', cache: { ttl: '1h', scope: 'shared' } },
       { path: '/token{/*rest}', upstream: 'tokens', cache: { ttl: '1h' } },
+      { path: '/template{/*rest}', upstream: 'plain', cache: { ttl: '1h' }, headers: { request: { set: template } } },
+      { path: '/who/plain', upstream: 'plain', cache: false, headers: { request: { set: template } } },
       { path: '/who/things', upstream: 'things', cache: false },
       { path: '/who/tokens', upstream: 'tokens', cache: false },
     ],
@@ -76,7 +82,8 @@ const configuration = () => {
   };
 };
 
-const doors = ['open', 'ttl', 'subject', 'consumer', 'shared', 'token'] as const;
+const doors = ['open', 'ttl', 'subject', 'consumer', 'shared', 'token', 'template'] as const;
+const whose: Partial<Record<Door, string>> = { token: 'tokens', template: 'plain' };
 /** Few enough that many ask for the same, in other ways. */
 const languages = ['de', 'de', 'en', undefined] as const;
 const sessions = [undefined, undefined, undefined, '1'] as const;
@@ -88,7 +95,7 @@ const step = fc.record({
   language: fc.constantFrom(...languages),
   session: fc.constantFrom(...sessions),
   host: fc.constantFrom(...hosts),
-  after: fc.constantFrom('nothing', 'nothing', 'settle', 'settle', 'forget', 'write'),
+  after: fc.constantFrom('nothing', 'nothing', 'settle', 'settle', 'forget', 'write', 'head'),
 });
 
 /** What the upstream says, answer by answer. */
@@ -132,7 +139,7 @@ interface Made {
 /** Everything that the upstream is shown of who asks. */
 function shownIn(headers: NodeJS.Dict<string | string[]>): string {
   const names = ['consumer', 'tier', 'roles', 'scopes', 'subject'].map((name) => `x-weir-${name}`);
-  return [...names, 'authorization', 'cookie'].map((name) => String(headers[name])).join(' | ');
+  return [...names, 'authorization', 'x-user', 'x-sub', 'cookie'].map((name) => String(headers[name])).join(' | ');
 }
 
 let run = 0;
@@ -146,7 +153,7 @@ async function hunt(
   run++;
   let count = 0;
   service.answer(`/${door}/${run}`, (request, response) => {
-    if (request.method !== 'GET') {
+    if (request.method === 'PUT') {
       response.writeHead(204).end();
       return;
     }
@@ -167,6 +174,7 @@ async function hunt(
     response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body);
   });
   service.answer('/who/things', (request, response) => void response.end(shownIn(request.headers)));
+  service.answer('/who/plain', (request, response) => void response.end(shownIn(request.headers)));
   service.answer('/who/tokens', (request, response) => void response.end(shownIn(request.headers)));
   for (const each of steps) await take(each, door, gateways);
 }
@@ -181,11 +189,12 @@ async function take({ who, at, language, session, host, after }: Step, door: Doo
   };
   const answer = await send(`${gateway.url}/${door}/${run}`, { headers });
   if (answer.text.startsWith('{"shown"')) {
-    const mine = await send(`${gateway.url}/who/${door === 'token' ? 'tokens' : 'things'}`, { headers });
+    const mine = await send(`${gateway.url}/who/${whose[door] ?? 'things'}`, { headers });
     expect(mine.status).toBe(200);
     check(JSON.parse(answer.text) as Made, { shown: mine.text, language: String(language), host, door });
   }
   if (after === 'write') await send(`${gateway.url}/${door}/${run}`, { method: 'PUT', headers, body: 'x' });
+  if (after === 'head') await send(`${gateway.url}/${door}/${run}`, { method: 'HEAD', headers });
   if (after === 'settle') for (const each of gateways) if (gateways.length > 1) await untilShared(each);
   if (after === 'forget') forgetMemory(gateway);
 }

@@ -100,7 +100,17 @@ test('Where the service fails, the last good answer comes before the static fall
   ]);
   service.answer('/things/2', { status: 503 });
   const fallback = await ask('/things/2');
-  expect([fallback.status, fallback.json()]).toEqual([200, { static: true }]);
+  expect([fallback.status, fallback.json(), statusOf(fallback)]).toEqual([
+    200,
+    { static: true },
+    'weir; fwd=uri-miss; fwd-status=503',
+  ]);
   service.answer('/more/2', { status: 503 });
-  expect((await ask('/more/2')).status).toBe(503);
+  const failed = await ask('/more/2');
+  expect([failed.status, statusOf(failed)]).toEqual([503, 'weir; fwd=uri-miss; fwd-status=503']);
+  // Of what has not answered at all, too.
+  for (const path of ['/things/3', '/more/3']) {
+    service.answer(path, (request) => request.socket.destroy());
+    expect(statusOf(await ask(path))).toBe('weir; fwd=uri-miss');
+  }
 });

@@ -107,6 +107,19 @@ describe('What one instance has fetched', () => {
     expect(await askOther('/shared', { range: 'bytes=0-3' })).toMatchObject({ status: 206, text: text.slice(0, 4) });
   });
 
+  test('is a hit also for an instance whose client had it already, and was told so', async () => {
+    service.answer('/had', (request, response) => {
+      const status = request.headers['if-none-match'] === '"1"' ? 304 : 200;
+      const length = status === 200 ? { 'content-length': '4' } : {};
+      response.writeHead(status, { ...fresh, ...length, etag: '"1"' }).end(status === 200 ? 'text' : undefined);
+    });
+    expect((await askOne('/had', { 'if-none-match': '"1"' })).status).toBe(304);
+    await askOther('/had');
+    await untilShared(other);
+    expect(statusOf(await askOne('/had'))).toContain('hit');
+    expect(service.asked('/had')).toHaveLength(2);
+  });
+
   test('is in its memory from then on, which asks Redis nothing', async () => {
     await storeInRedis(['/memory']);
     await askOther('/memory');
@@ -243,6 +256,24 @@ describe('What one instance has made invalid', () => {
     await expect.poll(() => isGone('/more/1'), patient).toBe(true);
     expect([await isGone('/more/2'), await isGone('/url/2')]).toEqual([true, false]);
   });
+
+  test.each([{ tag: 'rolled' }, { url: '/more/rolled' }])(
+    'at an instance of another configuration, which does not know the upstream, is found by nobody: %j',
+    async (what) => {
+      const third = await startSharing(redis, {
+        upstreams: { things: { endpoints: [service.url], identity: 'none' } },
+        routes: [{ path: '/{*rest}', upstream: 'things' }],
+      });
+      try {
+        await storeInRedis(['/more/rolled'], { 'surrogate-key': 'rolled' });
+        expect((await purge(what, third)).status).toBe(200);
+        await expect.poll(() => isGone('/more/rolled'), patient).toBe(true);
+      } finally {
+        await untilIdle(third);
+        await third.stop();
+      }
+    },
+  );
 
   test('is stored by nobody who asked before, however late he is', async () => {
     let held: ServerResponse | undefined;

@@ -28,8 +28,9 @@ export function askedAt({ host, forwarded }: RequestContext): string {
 }
 
 /** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */
-function shownIdentity({ settings }: Upstream, { identityKey, headers }: UpstreamCall): string {
+function shownIdentity({ settings }: Upstream, { identityKey, headers, shows }: UpstreamCall): string {
   let shown = identityKey;
+  for (const name of shows) if (headers[name] !== undefined) shown += `\n\n${name} ${String(headers[name])}`;
   // A line break cannot stand in a header value, so no two of these make one.
   if (headers.cookie !== undefined) shown += `\n\ncookie ${String(headers.cookie)}`;
   if (headers.authorization !== undefined && typeof settings.identity === 'string' && settings.identity !== 'token')
@@ -55,28 +56,40 @@ const lists: (readonly string[] | undefined)[] = [];
  * Names of the fields by which the upstream was shown who asks. What an upstream is shown of all alike (`identity: static`)
  * is none of them.
  */
-export function shownInputs({ settings: { identity } }: Upstream, { headers }: UpstreamCall): readonly string[] {
+export function shownInputs({ settings: { identity } }: Upstream, { headers, shows }: UpstreamCall): readonly string[] {
   const varies = (name: string): boolean =>
     headers[name] !== undefined && (typeof identity === 'string' || name === 'cookie');
   let which = 0;
   for (const [index, name] of inputs.entries()) if (varies(name)) which |= 1 << index;
-  return (lists[which] ??= inputs.filter(varies));
+  const list = (lists[which] ??= inputs.filter(varies));
+  return shows.length === 0 ? list : [...list, ...shows.filter((name) => headers[name] !== undefined)];
 }
 
 /** The upstream is shown who asks, and that somebody is nobody is shown by showing nothing. */
 export function isIdentified(upstream: Upstream, call: UpstreamCall): boolean {
   const { identity, cookies } = upstream.settings;
-  return identity === 'headers' || identity === 'token' || cookies.length > 0 || shownIdentity(upstream, call) !== '';
+  if (identity === 'headers' || identity === 'token' || cookies.length > 0 || call.shows.length > 0) return true;
+  return shownIdentity(upstream, call) !== '';
 }
 
-/** Those who may be given an answer that is not for everybody. */
+/** Whether what is for everybody by the upstream's own word is looked at: a narrower scope has its own alone. */
+export function takesCommon({ scope }: CacheRules): boolean {
+  return scope === undefined || scope === 'shared';
+}
+
+/**
+ * Those who may be given an answer that the upstream does not say is for everybody. Where the configuration says so they are
+ * all for whom it does: by a route, or after a reload, that does not, nobody is given it.
+ */
 export function ownPartition(upstream: Upstream, call: UpstreamCall, rules: CacheRules): Partition {
   const all = everybody(call);
+  if (rules.scope === 'shared') return all + ofAll;
   if (rules.scope === 'consumer') return `${all}${ofConsumer}${call.context.identity.consumer}`;
   return `${all}${ofIdentity}${shownIdentity(upstream, call)}`;
 }
 
-/** Neither can stand in a host, nor the one at the beginning of the other. */
+/** None can stand in a host, nor the one at the beginning of the other. */
+const ofAll = '\nshared';
 const ofConsumer = '\nconsumer ';
 const ofIdentity = '\n\n';
 
@@ -86,5 +99,6 @@ export type Audience = 'everybody' | 'consumer' | 'identity';
 export function audienceOf(partition: Partition): Audience {
   const end = partition.indexOf('\n');
   if (end < 0) return 'everybody';
+  if (partition.startsWith(ofAll, end)) return 'everybody';
   return partition.startsWith(ofConsumer, end) ? 'consumer' : 'identity';
 }

@@ -17,9 +17,9 @@ export class Entry implements Kept {
   readonly partition: string;
   readonly status: number;
   readonly body: Buffer;
-  readonly tags: readonly string[];
+  tags: readonly string[];
   /** Names of the fields by which the upstream was shown who asked, whoever the answer may be given to. */
-  readonly shown: readonly string[];
+  shown: readonly string[];
   /** Names of the request fields that select it, and their values in the request that it answered (RFC 9111 §4.1). */
   readonly vary: readonly string[];
   readonly selected: string;
@@ -76,10 +76,15 @@ export class Entry implements Kept {
     this.bytes = bytes;
   }
 
-  /** RFC 9111 §3.2: a 304 has brought these fields and terms. The store is to be told, since the size has changed. */
-  update(headers: Headers, terms: Storing): void {
+  /**
+   * RFC 9111 §3.2: a 304, or the answer to a HEAD, has brought these. The store is to be told, since the size has changed.
+   * @param shown what the upstream was shown for them
+   */
+  update(headers: Headers, terms: Storing, tags: readonly string[], shown: readonly string[]): void {
     this.headers = headers;
     this.terms = terms;
+    this.tags = tags;
+    if (shown !== this.shown) this.shown = [...new Set([...this.shown, ...shown])];
     this.#settle();
   }
 

@@ -7,7 +7,7 @@ import { shownInputs } from './audience.ts';
 import { deliver, unchanged } from './deliver.ts';
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
-import { isPersonal, towardsClient } from './private.ts';
+import { towardsClient } from './private.ts';
 import type { Outcome, Outcomes } from './outcomes.ts';
 import { tellReading, tellStale, tellUnstorable } from './reading.ts';
 import type { Lease, SecondLevel } from './second-level/second-level.ts';
@@ -29,6 +29,16 @@ export interface Desk {
   note(target: string, storable: boolean): void;
 }
 
+/** Who may be given the answer. */
+export interface Audience {
+  readonly everybody: Partition;
+  readonly own: Partition;
+  /** The upstream is shown who asks. */
+  readonly identified: boolean;
+  /** What is not for everybody is for no other cache either. */
+  readonly personal: boolean;
+}
+
 export interface Errand {
   readonly rules: CacheRules;
   readonly ask: Ask | undefined;
@@ -36,7 +46,7 @@ export interface Errand {
   readonly why: string;
   /** What the store has, and what cannot be given out as it is. */
   readonly entry: Entry | undefined;
-  readonly audience: { readonly everybody: Partition; readonly own: Partition; readonly identified: boolean };
+  readonly audience: Audience;
   /** The right to store the answer where instances share it. */
   readonly lease: Lease | undefined;
 }
@@ -52,6 +62,14 @@ const ofContent: ReadonlySet<string> = new Set([
   'content-range',
   'etag',
   'transfer-encoding',
+]);
+
+/**
+ * Statuses that speak of the request, and say nothing of what is there: a part of it, that it has not changed for who asked, that
+ * it was asked for wrongly or too often.
+ */
+const ofRequest: ReadonlySet<number> = new Set([
+  206, 304, 400, 405, 406, 407, 408, 411, 412, 413, 414, 415, 416, 417, 421, 422, 425, 426, 428, 429, 431,
 ]);
 
 /** `Cache-Status` (RFC 9211) of an answer that does not come from the store. An answer to a resolver needs none. */
@@ -177,6 +195,7 @@ export class Fetch implements ResponseSink, CallHandle {
       return;
     }
     this.#tell(status, isFramed(status, headers) ? terms : undefined, answered);
+    if (!terms && ofRequest.has(status)) return;
     if (terms && Number(headers['content-length'] ?? 0) <= shelf.maxEntryBytes && isFramed(status, headers)) {
       this.#terms = terms;
     } else if (entry && status < 500) {
@@ -223,12 +242,14 @@ export class Fetch implements ResponseSink, CallHandle {
     if (status >= 500) return;
     const same = (name: string): boolean => headers[name] === undefined || headers[name] === entry.headers[name];
     const agrees = status === entry.status && same('etag') && same('last-modified') && same('content-length');
-    if (!agrees || !terms) this.#remove(entry);
+    if (!agrees || !terms || !isFor(terms, entry)) this.#remove(entry);
     else this.#update(entry, { ...entry.headers, ...terms.headers }, terms);
   }
 
   #update(entry: Entry, headers: Headers, terms: Storing): void {
-    this.#desk.shelf.resize(entry, () => entry.update(headers, terms));
+    const tags = tagsOf(headers, this.#errand.rules.tags);
+    const shown = shownInputs(this.#desk.upstream, this.#call);
+    this.#desk.shelf.update(entry, () => entry.update(headers, terms, tags, shown));
   }
 
   /** RFC 9111 §4.3.4. */
@@ -247,8 +268,7 @@ export class Fetch implements ResponseSink, CallHandle {
     const { identified } = audience;
     const terms = storing({ status, headers: merged, askedMs: this.#askedMs, nowMs, identified }, rules);
     const written = shelf.lastWrite(this.#call.path) > this.#moment;
-    const stays =
-      terms && !written && terms.shared === entry.terms.shared && terms.vary.join() === entry.terms.vary.join();
+    const stays = terms && !written && isFor(terms, entry);
     if (stays) {
       this.#update(entry, terms.headers, terms);
       if (entry.renewable) this.#share(entry);
@@ -332,7 +352,7 @@ export class Fetch implements ResponseSink, CallHandle {
     this.#chunks = [];
     const partition = terms.shared ? audience.everybody : audience.own;
     if (former && !former.gone && former.partition !== partition) this.#remove(former);
-    const personal = isPersonal(this.#call, audience.identified);
+    const { personal } = audience;
     const shown = shownInputs(this.#desk.upstream, this.#call);
     const entry = new Entry(path, partition, { status: this.#status, body, tags, shown, personal }, terms, headers);
     shelf.put(entry);
@@ -348,7 +368,10 @@ export class Fetch implements ResponseSink, CallHandle {
         return;
       }
     }
-    if (!this.#begun) this.#desk.outcomes.count(this.#call, 'miss');
+    if (!this.#begun) {
+      this.#desk.outcomes.count(this.#call, 'miss');
+      noteStatus(this.#call, `fwd=${this.#errand.why}`);
+    }
     this.#share();
     this.#sink.onError(error);
   }
@@ -373,6 +396,11 @@ export class Fetch implements ResponseSink, CallHandle {
 }
 
 const useless = new WeirError('CLIENT_CLOSED_REQUEST', { detail: 'Nobody needs the rest.' });
+
+/** They are for the same readers as what is stored. */
+function isFor({ shared, vary }: Storing, { terms }: Entry): boolean {
+  return shared === terms.shared && vary.join() === terms.vary.join();
+}
 
 /** The end of the answer can be told from its breaking off (RFC 9111 §3.3). */
 function isFramed(status: number, headers: Headers): boolean {

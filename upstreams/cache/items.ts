@@ -1,5 +1,5 @@
 import type { RequestContext } from '#core/context.ts';
-import { ofBytes, type Headers } from '#core/headers.ts';
+import type { Headers } from '#core/headers.ts';
 import { newCall, type UpstreamCall } from '#upstreams/call.ts';
 import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
 import type { Target } from '#upstreams/client/target.ts';
@@ -9,7 +9,7 @@ import type { Key } from '#upstreams/loaders/loader.ts';
 import type { Purpose } from '#upstreams/purpose.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { askOf, satisfies, type Ask } from './ask.ts';
-import { everybody, isIdentified, ownPartition, shownInputs } from './audience.ts';
+import { everybody, isIdentified, ownPartition, shownInputs, takesCommon } from './audience.ts';
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
 import { Outcomes } from './outcomes.ts';
@@ -18,15 +18,21 @@ import { noteReading, type Reading } from './reading.ts';
 import type { CacheRules } from './settings.ts';
 import type { Storing } from './storing.ts';
 
-/** Says nothing of one object that it says of many. */
-const ofMany: ReadonlySet<string> = new Set([
-  ...ofBytes,
-  'content-location',
-  'etag',
-  'last-modified',
-  'link',
-  'location',
+/** Fields of an answer to many that are as true of each. What any other says, it may say of the many. */
+const ofEach: ReadonlySet<string> = new Set([
+  'cache-control',
+  'cache-groups',
+  'cdn-cache-control',
+  'content-language',
+  'content-type',
+  'date',
+  'expires',
+  'surrogate-control',
+  'surrogate-key',
 ]);
+
+/** Where loaders ask for something else than what is read of one alone. Bounded by the paths that modules have written down. */
+const unfit = new WeakSet<Target>();
 
 const outcomes = new WeakMap<Upstream, Outcomes>();
 
@@ -67,7 +73,7 @@ export class StoredItems {
     purpose: Purpose,
   ): StoredItems | undefined {
     const { cache } = upstream.surroundings;
-    if (!cache || purpose.personal) return undefined;
+    if (!cache || purpose.personal || unfit.has(target)) return undefined;
     const headers: Headers = { accept: canonicalAccept(undefined), 'accept-encoding': canonicalAcceptEncoding };
     const control = context.headers['cache-control'];
     if (control !== undefined) headers['cache-control'] = control;
@@ -105,13 +111,19 @@ export class StoredItems {
     return found;
   }
 
+  /** What is loaded depends on who asks, by what else than the identity that all calls show: from now on nothing is looked up. */
+  refuse(): void {
+    unfit.add(this.#target);
+  }
+
   /** Stores what one answer has brought of many, if it may be given out again. */
   put(values: ReadonlyMap<Key, unknown>, { upstream, call, status, terms, tags, mark, hit }: Reading): void {
     if (!terms || hit || status !== 200 || upstream !== this.#upstream || call.transform || !mark.holds()) return;
     if (terms.noCache || (terms.lifetimeMs <= 0 && terms.staleIfErrorMs <= 0)) return;
-    if (terms.headers['content-encoding'] !== undefined) return;
+    // Which fields it depends on is not known of what reads one alone.
+    if (!isPlain(terms.vary) || call.shows.length > 0 || terms.headers['content-encoding'] !== undefined) return;
     const partition = terms.shared ? everybody(call) : ownPartition(upstream, call, this.#rules);
-    const personal = isPersonal(call, isIdentified(upstream, call));
+    const personal = this.#rules.scope !== 'shared' && isPersonal(call, isIdentified(upstream, call));
     const shown = shownInputs(upstream, call);
     for (const [key, value] of values) {
       if (typeof value !== 'object' || value === null || value instanceof Error) continue;
@@ -129,9 +141,9 @@ export class StoredItems {
     const resource = this.#shelf.at(path);
     if (!resource) return undefined;
     const { headers } = this.#call;
-    const common = this.#rules.scope === 'subject' ? undefined : resource.find(this.#everybody, headers);
+    const common = takesCommon(this.#rules) ? plain(resource.find(this.#everybody, headers)) : undefined;
     if (common?.fresh(nowMs)) return common;
-    return resource.find(this.#own, headers) ?? common;
+    return plain(resource.find(this.#own, headers)) ?? common;
   }
 
   #give(key: Key, entry: Entry, found: Map<Key, unknown>): void {
@@ -178,6 +190,16 @@ export class StoredItems {
   }
 }
 
+/** What depends on fields of the request that the loader may send in its own way is not looked at. */
+function plain(entry: Entry | undefined): Entry | undefined {
+  return entry && isPlain(entry.vary) ? entry : undefined;
+}
+
+/** The fields are those that the gateway itself writes, in the same way for both. */
+function isPlain(vary: readonly string[]): boolean {
+  return vary.every((name) => name === 'accept' || name === 'accept-encoding' || name.startsWith('x-weir-'));
+}
+
 /** An answer that is no object is as good as none: a service may have others for people. */
 function valueOf({ body, headers }: Entry): unknown {
   if (!/^application\/(?:[\w.+-]+\+)?json\b/i.test(String(headers['content-type']))) return undefined;
@@ -190,6 +212,6 @@ function valueOf({ body, headers }: Entry): unknown {
 
 function ofOne(terms: Storing): Storing {
   const headers: Headers = {};
-  for (const name in terms.headers) if (!ofMany.has(name)) headers[name] = terms.headers[name];
+  for (const name in terms.headers) if (ofEach.has(name)) headers[name] = terms.headers[name];
   return { ...terms, headers };
 }

@@ -75,7 +75,7 @@ export class Shelf {
 
   /** What is stored of this path, with whatever query and for whomever. */
   *storedOf(path: string): Generator<Entry> {
-    for (const target of this.#byPath.get(path) ?? [])
+    for (const target of this.#byPath.get(pathOf(path)) ?? [])
       for (const entries of this.#byTarget.get(target)?.partitions.values() ?? []) yield* entries;
   }
 
@@ -103,11 +103,7 @@ export class Shelf {
     // The newest first: of several that match, it is the one to use (RFC 9111 §4).
     entries.unshift(entry);
     superseded.push(...entries.slice(maxVariants));
-    for (const tag of entry.tags) {
-      let tagged = this.#byTag.get(tag);
-      if (!tagged) this.#byTag.set(tag, (tagged = new Set()));
-      tagged.add(entry);
-    }
+    this.#tag(entry);
     this.#store.add(entry, this);
     for (const old of superseded) this.remove(old);
   }
@@ -116,11 +112,7 @@ export class Shelf {
     if (entry.gone) return;
     entry.gone = true;
     this.#store.drop(entry);
-    for (const tag of entry.tags) {
-      const tagged = this.#byTag.get(tag);
-      tagged?.delete(entry);
-      if (tagged?.size === 0) this.#byTag.delete(tag);
-    }
+    this.#untag(entry);
     const resource = this.#byTarget.get(entry.target);
     const entries = resource?.partitions.get(entry.partition);
     if (!resource || !entries) return;
@@ -135,11 +127,30 @@ export class Shelf {
     if (targets?.size === 0) this.#byPath.delete(resource.path);
   }
 
-  /** Its fields and terms have been renewed, and with them its size. */
-  resize(entry: Entry, change: () => void): void {
+  /** Its fields and terms are renewed, and with them its tags and its size. */
+  update(entry: Entry, change: () => void): void {
+    if (entry.gone) return change();
     const before = entry.bytes;
+    this.#untag(entry);
     change();
-    if (!entry.gone) this.#store.resize(entry.bytes - before);
+    this.#tag(entry);
+    this.#store.resize(entry.bytes - before);
+  }
+
+  #tag(entry: Entry): void {
+    for (const tag of entry.tags) {
+      let tagged = this.#byTag.get(tag);
+      if (!tagged) this.#byTag.set(tag, (tagged = new Set()));
+      tagged.add(entry);
+    }
+  }
+
+  #untag(entry: Entry): void {
+    for (const tag of entry.tags) {
+      const tagged = this.#byTag.get(tag);
+      tagged?.delete(entry);
+      if (tagged?.size === 0) this.#byTag.delete(tag);
+    }
   }
 
   /** Now, in writes; to be compared with {@link lastWrite}. */
@@ -167,7 +178,8 @@ export class Shelf {
   }
 
   /** The path has been written: whatever was read there before, with whatever query and by whomever, is no longer so. */
-  invalidatePath(path: string): number {
+  invalidatePath(written: string): number {
+    const path = pathOf(written);
     this.#note(path);
     const targets = this.#byPath.get(path);
     if (!targets) return 0;
@@ -226,9 +238,20 @@ function placeOf(path: string): number {
   return hashOf(path) & (writePlaces - 1);
 }
 
+/**
+ * The path of a target, as paths are compared: in the normal form of RFC 3986 §6.2.2.1 and §6.2.2.2, in which `%c3` is `%C3` and
+ * `%37` is `7`. Entries lie at their targets, as these go to the upstream.
+ */
 export function pathOf(target: string): string {
   const question = target.indexOf('?');
-  return question < 0 ? target : target.slice(0, question);
+  const path = question < 0 ? target : target.slice(0, question);
+  return path.includes('%') ? path.replaceAll(/%[\da-f]{2}/gi, normalOctet) : path;
+}
+
+/** RFC 3986 §2.3: letters, digits, `-`, `.`, `_` and `~` need no encoding. */
+function normalOctet(encoded: string): string {
+  const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
+  return /[\w.~-]/.test(character) ? character : encoded.toUpperCase();
 }
 
 /**
@@ -291,7 +314,10 @@ export class MemoryStore {
   }
 
   /** What this process has seen to be no longer so; the others are told. @returns entries that are gone */
-  invalidate(news: Invalidation): number {
+  invalidate(written: Invalidation): number {
+    const { paths } = written;
+    // Keys in Redis are made of paths in their normal form.
+    const news = paths ? { ...written, paths: paths.map((path) => pathOf(path)) } : written;
     for (const listener of this.#listeners) listener(news);
     return this.apply(news);
   }

@@ -12,11 +12,11 @@ import { ownContext } from '#upstreams/own-context.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { hashOf } from '#upstreams/balancing/hash.ts';
 import { askOf, satisfies, type Ask } from './ask.ts';
-import { everybody, isIdentified, ownPartition } from './audience.ts';
+import { everybody, isIdentified, ownPartition, takesCommon } from './audience.ts';
 import { Deferred } from './deferred.ts';
 import { deliver } from './deliver.ts';
 import { Entry } from './entry.ts';
-import { Fetch, noteStatus } from './fetch.ts';
+import { Fetch, noteStatus, type Audience } from './fetch.ts';
 import type { Shelf } from './memory-store.ts';
 import { Outcomes } from './outcomes.ts';
 import { isPersonal } from './private.ts';
@@ -61,7 +61,10 @@ export class Reader {
 
   read(call: UpstreamCall, rules: CacheRules, sink: ResponseSink): CallHandle {
     const ask = askOf(call.headers);
-    if (ask && (ask.beyond || ask.control.has('no-store'))) {
+    const alone = ask?.control.has('only-if-cached') === true;
+    // RFC 9111 §5.2.1.7: who wants what is stored alone is told that nothing is, whatever keeps it from being looked at.
+    if (ask?.beyond === true && alone) return refuse(call, sink);
+    if (ask && (ask.beyond || ask.control.has('no-store')) && !alone) {
       noteStatus(call, 'fwd=bypass');
       this.outcomes.count(call, 'bypass');
       call.context.provenance?.refuse('bypass');
@@ -114,7 +117,7 @@ export class Reader {
     const { clock } = this.upstream.surroundings;
     const waits = stale && !stale.fresh(clock.epochMs()) ? stale : undefined;
     const go = (look: Look): CallHandle => {
-      this.#adopt(look, call);
+      this.#adopt(look, call, this.#audience(call, rules).personal);
       const nowMs = clock.epochMs();
       const entry = this.#find(call, rules, nowMs);
       const served = entry && this.#serve(entry, call, rules, ask, nowMs, sink);
@@ -132,7 +135,7 @@ export class Reader {
     return {
       upstream: name,
       target: call.path,
-      partitions: rules.scope === 'subject' ? [own] : [everybody(call), own],
+      partitions: takesCommon(rules) ? [everybody(call), own] : [own],
       request: call.headers,
       moment: this.shelf.moment,
       ...(stale && { stale: { entry: stale, lockMs: this.#lockMs } }),
@@ -173,11 +176,10 @@ export class Reader {
   }
 
   /** Takes into memory what Redis had, unless it has been made invalid since. */
-  #adopt({ found, moment }: Look, call: UpstreamCall): void {
+  #adopt({ found, moment }: Look, call: UpstreamCall, personal: boolean): void {
     const { shelf } = this;
     const { path, headers } = call;
     if (found.length === 0) return;
-    const personal = isPersonal(call, isIdentified(this.upstream, call));
     for (const { partition, stored } of found) {
       const { terms, tags } = stored;
       if (!shelf.mark(path, tags, moment).holds()) continue;
@@ -213,11 +215,13 @@ export class Reader {
     return new Fetch(this, call, { rules, ask, why, entry, audience, lease }, sink).start();
   }
 
-  #audience(call: UpstreamCall, rules: CacheRules) {
+  #audience(call: UpstreamCall, rules: CacheRules): Audience {
+    const identified = isIdentified(this.upstream, call);
     return {
       everybody: everybody(call),
       own: ownPartition(this.upstream, call, rules),
-      identified: isIdentified(this.upstream, call),
+      identified,
+      personal: rules.scope !== 'shared' && isPersonal(call, identified),
     };
   }
 
@@ -226,7 +230,7 @@ export class Reader {
     const resource = this.shelf.at(call.path);
     if (!resource) return undefined;
     const { headers } = call;
-    const common = rules.scope === 'subject' ? undefined : resource.find(everybody(call), headers);
+    const common = takesCommon(rules) ? resource.find(everybody(call), headers) : undefined;
     if (common?.fresh(nowMs)) return common;
     const own = resource.find(ownPartition(this.upstream, call, rules), headers);
     if (!common || !own) return common ?? own;
@@ -264,7 +268,8 @@ export class Reader {
     const { forwarded } = call.context;
     const headers: Headers = { 'x-forwarded-proto': forwarded.proto, 'x-forwarded-host': forwarded.host };
     for (const name in call.headers) if (!clientsOwn.has(name)) headers[name] = call.headers[name];
-    const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true, labels: call.labels });
+    const { labels, shows } = call;
+    const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true, labels, shows });
     const audience = this.#audience(call, rules);
     const again = (inMs: number): void => {
       entry.refreshing = false;
@@ -280,7 +285,7 @@ export class Reader {
     const { second } = this;
     if (!second?.used) return fetch(undefined);
     void second.look(this.#question(call, rules, entry)).then((look) => {
-      this.#adopt(look, own);
+      this.#adopt(look, own, audience.personal);
       const better = look.found.some(({ stored }) => stored.terms.bornMs > entry.terms.bornMs);
       if (better) second.release(look.lease);
       else if (look.underWay) again(glanceMs);

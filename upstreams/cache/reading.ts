@@ -70,7 +70,7 @@ function clientUntilMs({ bornMs, headers }: Storing, untilMs: number): number {
 
 /** Those of the identity's facets that the answer may depend on. */
 function audienceOf(upstream: Upstream, rules: CacheRules, terms: Storing | undefined): number {
-  if (terms?.shared === true) return terms.vary.length === 0 ? 0 : variedBy(terms.vary);
+  if (terms && (terms.shared || rules.scope === 'shared')) return terms.vary.length === 0 ? 0 : variedBy(terms.vary);
   if (terms && rules.scope === 'consumer') return facets.consumer | variedBy(terms.vary);
   // That somebody is nobody is shown by showing nothing, too.
   const { identity } = upstream.settings;

@@ -105,7 +105,7 @@ export class SharedInvalidations {
     for (const { upstream, all } of news)
       if (all) fields.push(upstream === undefined ? 'era' : epochField(upstream), randomUUID());
     if (this.#second) for (const one of news) await this.#second.forget(one);
-    const text = JSON.stringify({ from: this.#self, news });
+    const text = JSON.stringify({ from: this.#self, knows: this.#second?.upstreams ?? [], news });
     await this.#store.run(announce, this.#keys, [this.#store.prefix + channel, text, ...fields]);
     if (fields.length > 0) await this.#read();
   }
@@ -114,15 +114,30 @@ export class SharedInvalidations {
     const message = parsed(text);
     // What nobody can read may have been about anything.
     if (!message) return void this.#cache.apply({ all: true });
-    const { number, from, news } = message;
+    const { number, from, news, knows } = message;
     if (this.#heard !== undefined && number > this.#heard + 1) this.#missed(number);
     this.#heard = Math.max(number, this.#heard ?? 0);
     if (from === this.#self) return;
     for (const one of news) this.#cache.apply(one);
     // Where all of an upstream lies now, the store has to say.
-    if (!news.some(({ all }) => all)) return;
+    if (news.some(({ all }) => all)) this.#reconsider(undefined);
+    else this.#forgetRest(news, knows);
+  }
+
+  /** Of upstreams that who told has never heard of, as it has another configuration, nobody else makes it invalid in Redis. */
+  #forgetRest(news: readonly Invalidation[], knows: readonly string[]): void {
+    const second = this.#second;
+    if (!second) return;
+    const rest = second.upstreams.filter((name) => !knows.includes(name));
+    const ours = news.filter(({ upstream }) => upstream === undefined);
+    if (rest.length > 0 && ours.length > 0) this.#reconsider(Promise.all(ours.map((one) => second.forget(one, rest))));
+  }
+
+  /** Nothing is looked up in Redis until that is done, and the state read after it. */
+  #reconsider(first: Promise<unknown> | undefined): void {
     this.#second?.suspend();
-    this.#read().catch((error: unknown) => this.#unanswered(error));
+    const read = first ? first.then(() => this.#read()) : this.#read();
+    read.catch((error: unknown) => this.#unanswered(error));
   }
 
   async #check(): Promise<void> {
@@ -179,6 +194,8 @@ export class SharedInvalidations {
 interface Message {
   readonly number: number;
   readonly from: string;
+  /** Upstreams of which the sender has made it invalid wherever no upstream is named. */
+  readonly knows: readonly string[];
   readonly news: readonly Invalidation[];
 }
 
@@ -186,8 +203,9 @@ function parsed(text: string): Message | undefined {
   const end = text.indexOf('\n');
   const number = Number(text.slice(0, Math.max(0, end)));
   try {
-    const { from, news } = JSON.parse(text.slice(end + 1)) as Omit<Message, 'number'>;
-    return end > 0 && Number.isSafeInteger(number) && Array.isArray(news) ? { number, from, news } : undefined;
+    const { from = '', knows = [], news } = JSON.parse(text.slice(end + 1)) as Partial<Message>;
+    if (end <= 0 || !Number.isSafeInteger(number) || !Array.isArray(news) || !Array.isArray(knows)) return undefined;
+    return { number, from, knows, news };
   } catch {
     return undefined;
   }

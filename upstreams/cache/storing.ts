@@ -1,4 +1,5 @@
 import { connectionTokens, hopByHop, type Headers } from '#core/headers.ts';
+import { takesCommon } from './audience.ts';
 import { deltaSeconds, ruling, type Directives } from './directives.ts';
 import { httpDate } from './http-date.ts';
 import type { CacheRules } from './settings.ts';
@@ -51,7 +52,7 @@ const longestGuessMs = 86_400_000;
 
 /** How an answer may be stored and given out again. */
 export interface Storing {
-  /** May be given to others than those whose identity the upstream was shown (RFC 9111 §3.5). */
+  /** May be given to others than those whose identity the upstream was shown, by its own word (RFC 9111 §3.5). */
   readonly shared: boolean;
   /** Epoch time at which the answer was made, as far as anyone can say: now less its age. */
   readonly bornMs: number;
@@ -102,7 +103,7 @@ export function storing(answered: Answered, rules: CacheRules): Storing | undefi
   )
     return undefined;
   return {
-    shared: mayBeShared(control, answered.identified, rules),
+    shared: takesCommon(rules) && isCommon(control, answered.identified),
     bornMs: nowMs - initialAgeMs(answered),
     lifetimeMs,
     ...windows,
@@ -132,13 +133,13 @@ function saysShared(control: Directives): boolean {
 
 /** Whether an answer may be given to others than those whose identity the upstream was shown. */
 export function mayBeShared(control: Directives, identified: boolean, rules: CacheRules | false): boolean {
-  const scope = rules === false ? undefined : rules.scope;
-  return scope === 'shared' || (scope === undefined && (!identified || allowsSharing(control)));
+  if (rules !== false && rules.scope === 'shared') return true;
+  return (rules === false || takesCommon(rules)) && isCommon(control, identified);
 }
 
 /** RFC 9111 §3.5. */
-function allowsSharing(control: Directives): boolean {
-  return control.has('public') || control.has('s-maxage') || control.has('must-revalidate');
+function isCommon(control: Directives, identified: boolean): boolean {
+  return !identified || control.has('public') || control.has('s-maxage') || control.has('must-revalidate');
 }
 
 /** RFC 9111 §4.2.4. */

@@ -32,10 +32,15 @@ export class Write extends Relay {
   }
 
   override onError(error: WeirError): void {
-    // Without an answer nobody can say whether the upstream has done it.
-    if (!wasNeverSent(error) && error.code !== 'UPSTREAM_UNAVAILABLE' && error.code !== 'UPSTREAM_OVERLOADED')
-      this.#invalidate({});
+    if (this.#mayHaveCome(error)) this.#invalidate({});
     this.sink.onError(error);
+  }
+
+  /** Without an answer nobody can say whether the upstream has done it. */
+  #mayHaveCome(error: WeirError): boolean {
+    // An attempt was on the wire, whatever became of the last: the meter has taken its tally back otherwise.
+    if (this.#call.tally) return true;
+    return !wasNeverSent(error) && error.code !== 'UPSTREAM_UNAVAILABLE' && error.code !== 'UPSTREAM_OVERLOADED';
   }
 
   #invalidate(headers: Headers): void {
@@ -45,10 +50,30 @@ export class Write extends Relay {
     if (slash > 0) paths.push(path.slice(0, slash));
     for (const name of ['location', 'content-location']) {
       const target = this.#sameOrigin(firstValue(headers[name]));
-      if (target !== undefined) paths.push(target);
+      if (target !== undefined) paths.push(target, ...this.#asUpstreamHas(target, path));
     }
-    const tags = [...this.#tags, ...groupsOf(headers['cache-group-invalidation'])];
+    // RFC 9875 §3: groups are of one origin. The tags of the configuration are of all.
+    const tags = groupsOf(headers['cache-group-invalidation']);
     this.#store.invalidate({ upstream: this.#upstream.name, paths, tags });
+    if (this.#tags.length > 0) this.#store.invalidate({ tags: this.#tags });
+  }
+
+  /**
+   * The same path where the service has named it as clients do: how the two differ in what comes first, the call's own path
+   * tells. `/api/orders/7` is `/orders/7` where `/api/orders` is passed on as `/orders`.
+   */
+  #asUpstreamHas(path: string, called: string): readonly string[] {
+    const seen = pathOf(this.#call.context.path);
+    let same = 0;
+    while (same < Math.min(seen.length, called.length) && seen.at(-1 - same) === called.at(-1 - same)) same++;
+    // A whole number of segments.
+    const tail = seen.slice(seen.length - same);
+    const slash = tail.indexOf('/');
+    const kept = slash < 0 ? 0 : same - slash;
+    const before = seen.slice(0, seen.length - kept);
+    const instead = called.slice(0, called.length - kept);
+    if (before === instead || before === '' || !path.startsWith(`${before}/`)) return [];
+    return [instead.replace(/\/$/, '') + path.slice(before.length)];
   }
 
   /** The path that a reference leads to, where that is at the same origin: of the upstream, or as clients see it. */
@@ -60,6 +85,6 @@ export class Write extends Relay {
     const { host } = this.#call.context;
     const known =
       url.origin === base || url.host === host || this.#upstream.endpoints.some(({ origin }) => origin === url.origin);
-    return known ? url.pathname : undefined;
+    return known ? pathOf(url.pathname) : undefined;
   }
 }

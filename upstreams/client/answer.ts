@@ -117,7 +117,9 @@ export class Answer implements ResponseSink {
       return this.#fail(this.#unreadable(`has content-type ${this.#contentType ?? 'none'}, not JSON`));
     }
     try {
-      this.#done(parseJson(this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)));
+      const json = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+      this.#call.purpose?.wrote?.(json);
+      this.#done(parseJson(json));
     } catch (error) {
       this.#fail(this.#unreadable((error as Error).message));
     }

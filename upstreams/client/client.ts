@@ -142,6 +142,7 @@ class Client {
     return new Promise((resolve, reject) => {
       const target = this.#api.target(method, path).fill(options.params, options.query);
       const headers = headersOf(options, canonicalAccept(undefined));
+      const shows = options.headers && Object.keys(headers).filter((name) => !negotiating.test(name));
       // RFC 9111 §5.2.1: who wants it fresher than what is stored means all that it is made of.
       const control = this.#context.headers['cache-control'];
       if (control !== undefined && method === 'get') headers['cache-control'] = control;
@@ -156,11 +157,18 @@ class Client {
         cache: this.#cache,
         transform: this.#api.transform,
         purpose: currentPurpose(),
+        shows,
       });
       new Answer(this.#api.upstream, call, missing, resolve, reject).send(options.signal);
     });
   }
 }
+
+/**
+ * Fields by which a module says how it wants an answer. Any other may say something of who asks, whatever it is called, so that an
+ * answer is kept for those for whom the same is said.
+ */
+const negotiating = /^(?:accept(?:-.*)?|cache-control|pragma|prefer|range|if-.*)$/;
 
 function headersOf({ headers }: AnyOptions, accept: string | string[]): Headers {
   const own: Headers = {};

@@ -19,6 +19,14 @@ export function parseJson(bytes: Buffer): unknown {
   }
 }
 
+/**
+ * Whether a number in the text may be written in another way once it has been read: it has more digits than JavaScript keeps, an
+ * exponent, a zero at its end, or a sign before a zero. What only looks like one, in a string, counts as well.
+ */
+export function rewritesNumbers(bytes: Buffer): boolean {
+  return /\d{16}|\d[eE]|\.\d*0(?!\d)|-0/.test(bytes.toString('latin1'));
+}
+
 const whitespace = /[ \t\n\r]*/y;
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 

@@ -1,5 +1,6 @@
 import { isIdentified } from '#upstreams/cache/audience.ts';
 import { towardsClient } from '#upstreams/cache/private.ts';
+import { tellUnstorable } from '#upstreams/cache/reading.ts';
 import { Reader } from '#upstreams/cache/reader.ts';
 import { rulesOf, rulesOfField, type CacheRules } from '#upstreams/cache/settings.ts';
 import { Write } from '#upstreams/cache/write.ts';
@@ -23,16 +24,19 @@ export const cache: Layer = {
     const unsaid = rulesOf(upstream.settings.cache);
     const ofFields = new FieldRules(unsaid);
     return (call, sink) => {
-      if (call.own || call.mirrored || call.pinned || call.stream?.kind === 'upgrade') return next(call, sink);
+      if (call.own || call.pinned || call.stream?.kind === 'upgrade') return next(call, sink);
       const rules = call.cache ?? (call.purpose ? ofFields.of(call.purpose) : unsaid);
       if (reads.has(call.method)) {
+        if (call.mirrored) return next(call, sink);
         if (rules !== false && isStorable(call)) return reader.read(call, rules, sink);
-        call.context.provenance?.refuse('not storable');
+        tellUnstorable(call);
         return next(call, new Unstored(upstream, call, rules, sink));
       }
-      call.context.provenance?.refuse('no read');
+      if (!call.mirrored) tellUnstorable(call);
       if (harmless.has(call.method)) return next(call, sink);
-      return next(call, new Write(store, upstream, call, (rules && rules.tags) || [], sink));
+      // What it changes is stored by others, whether or not anything is by the route that it comes by.
+      const { tags = [] } = rules || unsaid || {};
+      return next(call, new Write(store, upstream, call, tags, sink));
     };
   },
 };

@@ -5,10 +5,11 @@ import { WeirError } from '#core/errors.ts';
 import { pathKeys, type FieldPath } from '#core/field-path.ts';
 import type { StoredItems } from '#upstreams/cache/items.ts';
 import type { Reading, StaleAnswer } from '#upstreams/cache/reading.ts';
+import { rewritesNumbers } from '#upstreams/client/json.ts';
 import { untilCancelled } from '#upstreams/cancelled.ts';
 import { strictest, withPurpose, type FieldCaching, type Purpose } from '#upstreams/purpose.ts';
 import { Groups, type Key, type Loader } from './loader.ts';
-import { sameParams, type Params } from './params.ts';
+import { noParams, sameParams, type Params } from './params.ts';
 
 /** Which loader it is, for errors. */
 export interface LoaderPlace {
@@ -92,8 +93,9 @@ export class RequestLoader {
     while (this.#active >= this.#loader.concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#active++;
     try {
-      const batch = new Batch(this.#place.name, group.caching);
-      const items = this.#loader.item?.stored(this.#context, batch);
+      const batch = new Batch(this.#place.name, group.caching, this.#loader.item !== undefined);
+      // What params make of an object is not what its path alone gives.
+      const items = sameParams(group.params, noParams) ? this.#loader.item?.stored(this.#context, batch) : undefined;
       return items ? await this.#loadItems(keys, group, batch, items) : await this.#loadAll(keys, group, batch);
     } finally {
       this.#active--;
@@ -118,7 +120,9 @@ export class RequestLoader {
     } catch (error) {
       loaded = this.#standIn(missing, group, items, error);
     }
-    if (batch.reading) items.put(new Map(missing.map((key, index) => [key, loaded[index]])), batch.reading);
+    const { reading } = batch;
+    if (reading && batch.plain) items.put(new Map(missing.map((key, index) => [key, loaded[index]])), reading);
+    if (batch.personal || (reading && reading.call.shows.length > 0)) items.refuse();
     if (values.size === 0) return loaded;
     missing.forEach((key, index) => values.set(key, loaded[index]));
     return keys.map((key) => values.get(key));
@@ -193,16 +197,29 @@ class Batch implements Purpose {
   stale: StaleAnswer | undefined;
   /** The one answer that all of it came from. */
   reading: Reading | undefined;
+  readonly #keepsItems: boolean;
   #read = false;
+  #rewritten = false;
 
-  constructor(name: string, caching: FieldCaching | undefined) {
+  /** @param keepsItems what it gives may be given out again, to who reads one of it alone */
+  constructor(name: string, caching: FieldCaching | undefined, keepsItems: boolean) {
     this.name = name;
     this.caching = caching;
+    this.#keepsItems = keepsItems;
+  }
+
+  /** What it gave is what the service says of each, to everybody, and just as it says it. */
+  get plain(): boolean {
+    return !this.personal && !this.#rewritten;
   }
 
   answered(reading: Reading | undefined): void {
     this.reading = this.#read ? undefined : reading;
     this.#read = true;
+  }
+
+  wrote(json: Buffer): void {
+    this.#rewritten ||= this.#keepsItems && rewritesNumbers(json);
   }
 
   stoodIn(answer: StaleAnswer): void {

@@ -121,6 +121,11 @@ export class SecondLevel {
     return this.#state !== undefined && !this.#behind && this.store.up;
   }
 
+  /** Names of all upstreams of which this instance may store something. */
+  get upstreams(): readonly string[] {
+    return [...this.#options.upstreams()];
+  }
+
   /** Answers on their way to Redis. */
   get puts(): number {
     return this.#puts;
@@ -284,10 +289,14 @@ export class SecondLevel {
 
   /**
    * Makes invalid what has been written or purged, whoever has stored it. Of all of an upstream see {@link SharedState}.
+   * @param all upstreams that are meant where none is named
    * @throws {StoreUnavailable}
    */
-  async forget({ upstream, paths = [], tags = [] }: Invalidation): Promise<void> {
-    const names = upstream === undefined ? [...this.#options.upstreams()] : [upstream];
+  async forget(
+    { upstream, paths = [], tags = [] }: Invalidation,
+    all: readonly string[] = this.upstreams,
+  ): Promise<void> {
+    const names = upstream === undefined ? all : [upstream];
     const leases = names.flatMap((name) => paths.map((path) => this.keys.path(name, path).lease));
     await this.#unlink(leases);
     for (const name of names) for (const tagName of tags) await this.#purge(name, tagName);
