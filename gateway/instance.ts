@@ -11,6 +11,7 @@ import { MemoryStore } from '#upstreams/cache/memory-store.ts';
 import { observeCache } from '#upstreams/cache/outcomes.ts';
 import { SecondLevel } from '#upstreams/cache/second-level/second-level.ts';
 import { SharedInvalidations } from '#upstreams/cache/shared-invalidation.ts';
+import { isAnother, sourceOf } from '#upstreams/cache/source.ts';
 import { storedAnswers, type StoredAnswers, type StoredQuestion } from '#upstreams/cache/stored-answers.ts';
 import type { HealthVerdicts } from '#upstreams/health-verdicts.ts';
 import { assemble, type Assembly, type AssemblySurroundings } from './assembly.ts';
@@ -215,6 +216,7 @@ export class Instance {
 
   #switchTo(project: Project, next: Assembly): void {
     const former = this.#assembly;
+    const sources = new Map([...former.upstreams.values()].map((upstream) => [upstream.name, sourceOf(upstream)]));
     next.takeOver();
     former.routeContracts.stop();
     this.#graphql?.configure(project.loaded.config.graphql, next.trusted);
@@ -225,6 +227,9 @@ export class Instance {
     if (next.tls) this.#host.renewTls(next.tls);
     const gone = [...former.upstreams.values()].filter((upstream) => next.upstreams.get(upstream.name) !== upstream);
     this.#host.switchTo(this.#pipeline()).retire(this.#running.retire(gone));
+    for (const upstream of next.upstreams.values())
+      if (isAnother(sources.get(upstream.name), sourceOf(upstream)))
+        this.cache.invalidate({ upstream: upstream.name, all: true });
     if (this.#started) this.#startAssembly();
   }
 

@@ -76,6 +76,8 @@ export interface UpstreamCall {
    * or a module has set them.
    */
   readonly shows: readonly string[];
+  /** Names of the other fields that a route has set: the same URI, asked for in other words. */
+  readonly keyed: readonly string[];
   /** Set by the identity layer: exactly what of the caller the upstream is shown, as part of the collapse and cache key. */
   identityKey: string;
   /** Set by the cache: the last write to the path that it had seen. Who asked before it does not share with who asked after. */
@@ -103,6 +105,7 @@ export interface CallOptions {
   readonly transform?: Transform | undefined;
   readonly purpose?: Purpose | undefined;
   readonly shows?: readonly string[] | undefined;
+  readonly keyed?: readonly string[] | undefined;
 }
 
 const nothing: readonly string[] = Object.freeze([]);
@@ -131,6 +134,7 @@ export function newCall(
     transform: options.transform,
     purpose: options.purpose,
     shows: options.shows ?? nothing,
+    keyed: options.keyed ?? nothing,
     span: context.span,
     deadlineMs: Number.POSITIVE_INFINITY,
     identityKey: '',

@@ -18,3 +18,13 @@ export function canonicalAccept(accept: string | string[] | undefined): string |
 
 /** Uncompressed between gateway and services: compression is made once, at the edge, for whoever asks for it there. */
 export const canonicalAcceptEncoding = 'identity';
+
+const negotiating = /^(?:accept(?:-.*)?|cache-control|pragma|prefer|range|if-.*)$/;
+
+/**
+ * Fields that say how an answer is wanted, and select one as `Vary` says. Any other that a route or a module sets may say something of
+ * who asks, or make another answer, whatever it is called.
+ */
+export function isNegotiating(name: string): boolean {
+  return negotiating.test(name);
+}

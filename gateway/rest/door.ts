@@ -70,6 +70,7 @@ function send(context: RequestContext, route: RestRoute, stream: ClientStream | 
     labels,
     transform: between,
     shows: transform?.requestHeaders?.shows,
+    keyed: transform?.requestHeaders?.keyed,
   });
   if (stream?.kind !== 'upgrade') route.mirror?.offer(context, target, headers, body);
   const sample = route.contract?.sample(context, target);

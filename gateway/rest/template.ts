@@ -93,6 +93,8 @@ export class Template {
   readonly readsIdentity: boolean;
   /** The same, also where it is only by the address that one is told from the other. */
   readonly readsClient: boolean;
+  /** It has in it what upstreams are told of each request anyway, and no key can hold. */
+  readonly isStamp: boolean;
 
   /** @throws {TypeError} for what {@link templateProblem} tells */
   constructor(text: string) {
@@ -103,6 +105,7 @@ export class Template {
     this.params = compiled.params;
     this.readsIdentity = compiled.names.some(namesIdentity);
     this.readsClient = compiled.names.some(namesClient);
+    this.isStamp = compiled.names.some((name) => name === 'request.id' || name === 'client.ip');
   }
 
   /** @returns undefined where a value is not there */

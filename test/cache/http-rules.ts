@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { untilIdle, type TestGateway } from '../support/gateway.ts';
 import { send, until } from '../support/raw-client.ts';
@@ -290,6 +291,43 @@ export function httpRules(level: Level): void {
       expect((await hit()).status).toBe(504);
     });
 
+    test.each([
+      ['forbids to store it', 'no-store'],
+      ['is for one alone', 'private, max-age=60'],
+    ])('that a 304 says %s goes out as the 304 says, and is stored no more', async (_, control) => {
+      const path = `/forbidden/${control.length}`;
+      service.answer(path, (request, response) => {
+        const known = request.headers['if-none-match'] === '"1"';
+        const headers = { ...stale, etag: '"1"', ...(known && { 'cache-control': control, age: '0' }) };
+        response.writeHead(known ? 304 : 200, { ...headers, ...(!known && { 'content-length': '4' }) });
+        response.end(known ? undefined : 'text');
+      });
+      await ask(path);
+      const answer = await ask(path);
+      expect([answer.status, answer.text, answer.headers['cache-control']]).toEqual([200, 'text', control]);
+      expect((await ask(path, { 'cache-control': 'only-if-cached' })).status).toBe(504);
+    });
+
+    test('is not renewed by a 304 that was under way while its tag was purged', async () => {
+      const held: ServerResponse[] = [];
+      const headers = { ...stale, etag: '"1"', 'surrogate-key': 'overtaken' };
+      service.answer('/overtaken', (request, response) => {
+        if (request.headers['if-none-match'] === '"1"') held.push(response);
+        else response.writeHead(200, { ...headers, 'content-length': '4' }).end('text');
+      });
+      await ask('/overtaken');
+      const renewed = ask('/overtaken');
+      await until(() => held.length === 1);
+      await send(`${gateway.adminUrl}/admin/cache/purge`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"by":"ann","tag":"overtaken"}',
+      });
+      held[0]!.writeHead(304, { ...headers, age: '0' }).end();
+      expect((await renewed).text).toBe('text');
+      expect((await ask('/overtaken', { 'cache-control': 'only-if-cached' })).status).toBe(504);
+    });
+
     test('is given out while one fresh one is fetched, at nobody’s cost (RFC 5861 §3)', async () => {
       let version = 0;
       service.answer('/swr', (_, response) => {
@@ -350,6 +388,28 @@ export function httpRules(level: Level): void {
         expect(await ask(path)).toMatchObject({ status: 200, text: 'stored' });
       },
     );
+
+    test.each([429, 405, 400])('also after a %i to HEAD', async (status) => {
+      const path = `/head/${status}`;
+      service.answer(path, { headers: allowed });
+      await ask(path);
+      service.answer(path, { status });
+      expect((await ask(path, {}, { method: 'HEAD' })).status).toBe(status);
+      service.answer(path, { status: 503 });
+      expect(await ask(path)).toMatchObject({ status: 200, text: 'stored' });
+    });
+
+    test('is kept by who asks with HEAD whether it is still so', async () => {
+      service.answer('/head/same', (request, response) => {
+        const known = request.headers['if-none-match'] === '"1"';
+        const length = known ? {} : { 'content-length': '4' };
+        response.writeHead(known ? 304 : 200, { ...fresh, ...length, etag: '"1"' }).end(known ? undefined : 'text');
+      });
+      await ask('/head/same');
+      const known = { 'if-none-match': '"1"', 'cache-control': 'no-cache' };
+      expect((await ask('/head/same', known, { method: 'HEAD' })).status).toBe(304);
+      expect((await ask('/head/same', { 'cache-control': 'only-if-cached' })).status).toBe(200);
+    });
 
     test.each([404, 410, 403])('not after a %i: it is there no more, or not for who asks', async (status) => {
       const path = `/between/${status}`;

@@ -35,6 +35,19 @@ const configuration = (route: object = { scope: 'shared' }) => ({
       cache: { ttl: '1h' },
       headers: { request: { set: { 'x-org': '{claims.org}' } } },
     },
+    ...['mobile', 'web'].map((channel) => ({
+      path: `/${channel}{/*rest}`,
+      upstream: 'plain',
+      rewrite: '/home{/*rest}',
+      headers: { request: { set: { 'x-channel': channel, 'x-id': '{request.id}' } } },
+    })),
+    { path: '/home{/*rest}', upstream: 'plain' },
+    {
+      path: '/of/:tenant',
+      upstream: 'plain',
+      rewrite: '/tenants',
+      headers: { request: { set: { 'x-tenant': '{params.tenant}' } } },
+    },
     { path: '/declared{/*rest}', upstream: 'known', rewrite: '/of-all{/*rest}', cache: { ttl: '1h', ...route } },
     {
       path: '/consumer{/*rest}',
@@ -112,6 +125,28 @@ describe('What a route’s template tells the upstream of who asks counts as ide
         from,
         'private, max-age=3600',
       ]);
+  });
+});
+
+describe('What a route asks for in words of its own', () => {
+  const forAll = { 'cache-control': 'public, max-age=3600' };
+
+  test('is for that route, though others ask the same URI', async () => {
+    echo('/home/1', 'x-channel', forAll);
+    for (const [route, text] of [
+      ['mobile', 'mobile'],
+      ['web', 'web'],
+      ['home', 'undefined'],
+      ['mobile', 'mobile'],
+    ] as const)
+      expect((await ask(`/${route}/1`)).text).toBe(text);
+    expect(service.asked('/home/1')).toHaveLength(3);
+  });
+
+  test('is for whose URL was of the same words', async () => {
+    echo('/tenants', 'x-tenant', forAll);
+    for (const tenant of ['a', 'b', 'a']) expect((await ask(`/of/${tenant}`)).text).toBe(tenant);
+    expect(service.asked('/tenants')).toHaveLength(2);
   });
 });
 

@@ -59,6 +59,35 @@ describe('A reload', () => {
     expect(await stored(10)).toHaveLength(10);
   });
 
+  test('to another credential, or to another service, begins with nothing; beside more endpoints all stays', async () => {
+    const another = await startCacheService();
+    const asWhom = (authorization: string, endpoints = [service.url]) => ({
+      upstreams: { things: { endpoints, identity: { static: { authorization } } } },
+      routes: [{ path: '/{*rest}', upstream: 'things' }],
+    });
+    try {
+      for (const [from, name] of [
+        [service, 'one'],
+        [another, 'other'],
+      ] as const)
+        from.answer('/who', (request, response) => {
+          const text = `${name} ${request.headers.authorization}`;
+          response.writeHead(200, { 'cache-control': 'max-age=3600', 'content-length': text.length }).end(text);
+        });
+      gateway = await FileGateway.start(asWhom('Basic full'));
+      const ask = async (headers = {}) => (await send(`${gateway.url}/who`, { headers })).text;
+      expect(await ask()).toBe('one Basic full');
+      await gateway.change(asWhom('Basic full', [service.url, another.url]));
+      expect(await ask({ 'cache-control': 'only-if-cached' })).toBe('one Basic full');
+      await gateway.change(asWhom('Basic less'));
+      expect(await ask()).toBe('one Basic less');
+      await gateway.change(asWhom('Basic less', [another.url]));
+      expect(await ask()).toBe('other Basic less');
+    } finally {
+      await another.close();
+    }
+  });
+
   test('does not begin to share what is stored, and says so', async () => {
     gateway = await FileGateway.start({ ...serving({}), redis: { url: 'redis://127.0.0.1:1' } });
     const report = await gateway.change({ ...serving({ redis: true }), redis: { url: 'redis://127.0.0.1:1' } });

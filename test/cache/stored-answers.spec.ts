@@ -148,6 +148,10 @@ describe('What is stored of a path', () => {
     const languages = Array.from({ length: 40 }, (_, index) => `x-${index}`);
     for (const language of languages) await ask('/unknown/varied', { 'accept-language': language });
     expect((await stored('/unknown/varied')).total).toBe(32);
+    // One that takes the place of its like needs no other's.
+    await ask('/unknown/varied', { 'accept-language': languages[20]!, 'cache-control': 'no-cache' });
+    const oldest = { 'accept-language': languages[8]!, 'cache-control': 'only-if-cached' };
+    expect((await ask('/unknown/varied', oldest)).status).toBe(200);
     const asked = service.asked('/unknown/varied').length;
     await ask('/unknown/varied', { 'accept-language': languages[39]! });
     expect(service.asked('/unknown/varied')).toHaveLength(asked);

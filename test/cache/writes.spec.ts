@@ -34,6 +34,7 @@ beforeEach(async () => {
         upstream: 'fragile',
         mirror: { upstream: 'shadow', methods: ['PUT'] },
       },
+      { path: '/prefixed{/*rest}', upstream: 'shadow', rewrite: '/svc/prefixed{/*rest}' },
       { path: '/shadow{/*rest}', upstream: 'shadow', rewrite: '/mirrored{/*rest}' },
     ],
   });
@@ -106,6 +107,13 @@ describe('A write', () => {
     service.answer('/orders/new', { status: 201, headers: { location: location() } });
     await ask('/api/orders/new', {}, { method: 'POST', body: '{}' });
     expect([await isStored('/api/made/7'), await isStored('/api/made/8')]).toEqual([false, true]);
+  });
+
+  test('makes it invalid where the service has the path under another name before it', async () => {
+    await store('/prefixed/7', '/svc/prefixed/7');
+    service.answer('/svc/prefixed/new/one', { status: 201, headers: { location: '/prefixed/7' } });
+    await ask('/prefixed/new/one', {}, { method: 'POST', body: '{}' });
+    expect(await isStored('/prefixed/7')).toBe(false);
   });
 
   test('that is mirrored is one to the shadow, too', async () => {

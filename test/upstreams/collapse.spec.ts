@@ -85,6 +85,7 @@ describe('Identical reads under way at the same time', () => {
     ['query', '/things/1?a=1', {}],
     ['forwarded header', '/things/1', { 'accept-language': 'de' }],
     ['identity shown', '/strangers/1', {}],
+    ['host, which the upstream is told', '/things/1', { host: 'evil.example' }],
   ])('with another %s are not identical', async (_what, path, headers) => {
     const reads = [read(), read(path, headers)];
     await reached(2);
@@ -200,7 +201,7 @@ describe('A shared read', () => {
     const body = Buffer.alloc(1_000_000, 'x');
     const slow = await RawClient.connect(gateway.url);
     slow.socket.pause();
-    slow.head('GET /things/1 HTTP/1.1', 'Host: x');
+    slow.head('GET /things/1 HTTP/1.1', `Host: ${new URL(gateway.url).host}`);
     await reached(1);
     const second = read();
     // It rides on the first from the moment it is in.

@@ -6,19 +6,23 @@ import type { CacheRules } from './settings.ts';
 
 /**
  * Everybody who asks under the same host and scheme: upstreams are told them, so an answer may depend on them. Whoever makes
- * up a host finds nothing and spoils nothing. So does whoever is meant for endpoints with other labels, such as a canary's.
+ * up a host finds nothing and spoils nothing. So does whoever is meant for endpoints with other labels, such as a canary's, or comes by
+ * a route that asks in other words.
  */
-export function everybody({ context, labels }: UpstreamCall): Partition {
-  const asked = askedAt(context);
-  return labels === undefined ? asked : `${asked} ${JSON.stringify(labels)}`;
+export function everybody({ context, labels, headers, keyed }: UpstreamCall): Partition {
+  let asked = askedAt(context);
+  if (labels !== undefined) asked += ` ${JSON.stringify(labels)}`;
+  if (keyed.length > 0) asked += ` ${JSON.stringify(keyed.map((name) => [name, headers[name]]))}`;
+  return asked;
 }
 
 /** Most ask for one host, and a text that was a key before is found without being read. */
 let lastHost = '';
 let lastAsked = 'http ';
 
-/** The host and scheme that the client asked. */
+/** The host and scheme that the client asked, as upstreams are told them, and as the gateway was. */
 export function askedAt({ host, forwarded }: RequestContext): string {
+  if (forwarded.host !== host) return `${forwarded.proto} ${forwarded.host} ${host}`;
   if (forwarded.proto === 'https') return host;
   if (host !== lastHost) {
     lastHost = host;

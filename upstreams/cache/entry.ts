@@ -88,6 +88,13 @@ export class Entry implements Kept {
     this.#settle();
   }
 
+  /** It is stored no more, and these are what is told of it now. */
+  tell(headers: Headers, nowMs: number): void {
+    this.headers = headers;
+    this.terms = { ...this.terms, bornMs: nowMs };
+    this.#settle();
+  }
+
   answers(request: Headers): boolean {
     return this.vary.length === 0 || this.selected === selecting(this.vary, request);
   }

@@ -191,7 +191,7 @@ export class Fetch implements ResponseSink, CallHandle {
     const answered = { status, headers, askedMs: this.#askedMs, nowMs, identified };
     const terms = storing(answered, rules);
     if (this.#call.method === 'HEAD') {
-      if (entry) this.#compare(entry, status, headers, terms);
+      if (entry && !ofRequest.has(status)) this.#compare(entry, status, headers, terms);
       return;
     }
     this.#tell(status, isFramed(status, headers) ? terms : undefined, answered);
@@ -242,8 +242,14 @@ export class Fetch implements ResponseSink, CallHandle {
     if (status >= 500) return;
     const same = (name: string): boolean => headers[name] === undefined || headers[name] === entry.headers[name];
     const agrees = status === entry.status && same('etag') && same('last-modified') && same('content-length');
-    if (!agrees || !terms || !isFor(terms, entry)) this.#remove(entry);
+    if (!agrees || !terms || !isFor(terms, entry) || !this.#holds(terms)) this.#remove(entry);
     else this.#update(entry, { ...entry.headers, ...terms.headers }, terms);
+  }
+
+  /** Nobody has written there since it was asked for, nor purged what it is one of. */
+  #holds(terms: Storing): boolean {
+    const tags = tagsOf(terms.headers, this.#errand.rules.tags);
+    return this.#desk.shelf.mark(this.#call.path, tags, this.#moment).holds();
   }
 
   #update(entry: Entry, headers: Headers, terms: Storing): void {
@@ -254,7 +260,6 @@ export class Fetch implements ResponseSink, CallHandle {
 
   /** RFC 9111 §4.3.4. */
   #renew(entry: Entry, headers: Headers, nowMs: number): void {
-    const { shelf } = this.#desk;
     const { rules, why, audience } = this.#errand;
     if (headers.etag !== undefined && entry.headers.etag !== undefined && !sameTag(headers.etag, entry.headers.etag)) {
       // Nothing is known of what the upstream has now, so it is asked as if nothing were stored.
@@ -267,14 +272,14 @@ export class Fetch implements ResponseSink, CallHandle {
     const { status } = entry;
     const { identified } = audience;
     const terms = storing({ status, headers: merged, askedMs: this.#askedMs, nowMs, identified }, rules);
-    const written = shelf.lastWrite(this.#call.path) > this.#moment;
-    const stays = terms && !written && isFor(terms, entry);
+    const stays = terms && this.#holds(terms) && isFor(terms, entry);
     if (stays) {
       this.#update(entry, terms.headers, terms);
       if (entry.renewable) this.#share(entry);
     } else {
       this.#remove(entry);
       if (terms) this.#update(entry, terms.headers, terms);
+      else entry.tell(merged, nowMs);
     }
     this.#tell(status, terms);
     this.#serve('revalidated', `fwd=${why}; fwd-status=304${stays ? '; stored' : ''}`, nowMs);
@@ -343,8 +348,8 @@ export class Fetch implements ResponseSink, CallHandle {
     const { path, headers } = this.#call;
     const { audience, entry: former, rules } = this.#errand;
     const tags = tagsOf(terms.headers, rules.tags);
-    // Somebody has written there meanwhile, or purged what it is one of: this may be what was before.
-    if (!shelf.mark(path, tags, this.#moment).holds()) return;
+    // Else this may be what was before.
+    if (!this.#holds(terms)) return;
     // Chunks are windows on what came over the wire, and would keep all of that.
     const body = Buffer.allocUnsafeSlow(this.#bytes);
     let at = 0;

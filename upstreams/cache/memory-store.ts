@@ -102,7 +102,8 @@ export class Shelf {
     );
     // The newest first: of several that match, it is the one to use (RFC 9111 §4).
     entries.unshift(entry);
-    superseded.push(...entries.slice(maxVariants));
+    const surplus = entries.length - superseded.length - maxVariants;
+    if (surplus > 0) superseded.push(...entries.filter((old) => !superseded.includes(old)).slice(-surplus));
     this.#tag(entry);
     this.#store.add(entry, this);
     for (const old of superseded) this.remove(old);

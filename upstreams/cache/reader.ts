@@ -268,8 +268,8 @@ export class Reader {
     const { forwarded } = call.context;
     const headers: Headers = { 'x-forwarded-proto': forwarded.proto, 'x-forwarded-host': forwarded.host };
     for (const name in call.headers) if (!clientsOwn.has(name)) headers[name] = call.headers[name];
-    const { labels, shows } = call;
-    const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true, labels, shows });
+    const { labels, shows, keyed } = call;
+    const own = newCall(ownContext(clock), 'GET', call.path, headers, { own: true, labels, shows, keyed });
     const audience = this.#audience(call, rules);
     const again = (inMs: number): void => {
       entry.refreshing = false;

@@ -72,7 +72,7 @@ export class Write extends Relay {
     const kept = slash < 0 ? 0 : same - slash;
     const before = seen.slice(0, seen.length - kept);
     const instead = called.slice(0, called.length - kept);
-    if (before === instead || before === '' || !path.startsWith(`${before}/`)) return [];
+    if (before === instead || !path.startsWith(`${before}/`)) return [];
     return [instead.replace(/\/$/, '') + path.slice(before.length)];
   }
 

@@ -2,7 +2,7 @@ import type { RequestContext } from '#core/context.ts';
 import type { Headers } from '#core/headers.ts';
 import type { CacheRules } from '#upstreams/cache/settings.ts';
 import { newCall } from '#upstreams/call.ts';
-import { canonicalAccept, canonicalAcceptEncoding } from '#upstreams/canonical.ts';
+import { canonicalAccept, canonicalAcceptEncoding, isNegotiating } from '#upstreams/canonical.ts';
 import type { UpstreamDefinition } from '#upstreams/define.ts';
 import { OpenapiDocument, type Method } from '#upstreams/openapi.ts';
 import { ItemAt, itemPath, type Item, type Untyped } from '#upstreams/loaders/item.ts';
@@ -142,7 +142,7 @@ class Client {
     return new Promise((resolve, reject) => {
       const target = this.#api.target(method, path).fill(options.params, options.query);
       const headers = headersOf(options, canonicalAccept(undefined));
-      const shows = options.headers && Object.keys(headers).filter((name) => !negotiating.test(name));
+      const shows = options.headers && Object.keys(headers).filter((name) => !isNegotiating(name));
       // RFC 9111 §5.2.1: who wants it fresher than what is stored means all that it is made of.
       const control = this.#context.headers['cache-control'];
       if (control !== undefined && method === 'get') headers['cache-control'] = control;
@@ -163,12 +163,6 @@ class Client {
     });
   }
 }
-
-/**
- * Fields by which a module says how it wants an answer. Any other may say something of who asks, whatever it is called, so that an
- * answer is kept for those for whom the same is said.
- */
-const negotiating = /^(?:accept(?:-.*)?|cache-control|pragma|prefer|range|if-.*)$/;
 
 function headersOf({ headers }: AnyOptions, accept: string | string[]): Headers {
   const own: Headers = {};

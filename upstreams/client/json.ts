@@ -19,12 +19,14 @@ export function parseJson(bytes: Buffer): unknown {
   }
 }
 
-/**
- * Whether a number in the text may be written in another way once it has been read: it has more digits than JavaScript keeps, an
- * exponent, a zero at its end, or a sign before a zero. What only looks like one, in a string, counts as well.
- */
-export function rewritesNumbers(bytes: Buffer): boolean {
-  return /\d{16}|\d[eE]|\.\d*0(?!\d)|-0/.test(bytes.toString('latin1'));
+/** A string, in which nothing counts, or a number. */
+const token = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+
+/** Whether a number of a JSON text would be written in another way once it has been read: `10.00`, `1e3`, one of 17 digits. */
+export function rewritesNumbers(json: Buffer): boolean {
+  for (const [text] of json.toString().matchAll(token))
+    if (!text.startsWith('"') && String(Number(text)) !== text) return true;
+  return false;
 }
 
 const whitespace = /[ \t\n\r]*/y;

@@ -1,6 +1,7 @@
 import { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
 import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
+import { askedAt } from '#upstreams/cache/audience.ts';
 import { stamped } from '#upstreams/forwarding.ts';
 import type { Layer } from '#upstreams/layer.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
@@ -10,7 +11,7 @@ const maxSharedBytes = 1024 * 1024;
 
 /**
  * Sends identical reads that are under way at the same time once. Identical means the same method, URI and forwarded
- * headers, and exactly the same identity shown; what differs for every request (ids, trace, forwarding) is set further
+ * headers, asked at the same host and scheme, and exactly the same identity shown; what differs for every request (ids, trace, forwarding) is set further
  * down. The first caller gets the answer as it streams in; the others get it whole at its end, so that no client can slow
  * down another. The shared call runs on the upstream's timeout and dies with its last waiter.
  */
@@ -47,6 +48,7 @@ function sameRead(a: UpstreamCall, b: UpstreamCall): boolean {
     a.identityKey === b.identityKey &&
     a.writes === b.writes &&
     a.labels === b.labels &&
+    askedAt(a.context) === askedAt(b.context) &&
     covers(a.headers, b.headers) &&
     covers(b.headers, a.headers)
   );

@@ -1,5 +1,6 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Headers } from '#core/headers.ts';
+import { isNegotiating } from '#upstreams/canonical.ts';
 import { Template } from '../template.ts';
 import type { HeaderChanges } from './settings.ts';
 
@@ -13,12 +14,17 @@ export class HeaderTransform {
   readonly #set: readonly (readonly [string, Template])[];
   /** Names of fields that tell something of who asks. */
   readonly shows: readonly string[];
+  /** Names of the others, by which one URI of the upstream may give one route this, another that. */
+  readonly keyed: readonly string[];
 
   constructor({ rename, remove, set }: HeaderChanges) {
     this.#rename = Object.entries(rename).map(([from, to]) => [from.toLowerCase(), to]);
     this.#remove = remove;
     this.#set = Object.entries(set).map(([name, value]) => [name.toLowerCase(), new Template(value)]);
     this.shows = this.#set.flatMap(([name, template]) => (template.readsIdentity ? [name] : []));
+    this.keyed = this.#set.flatMap(([name, template]) =>
+      template.readsIdentity || template.isStamp || isNegotiating(name) ? [] : [name],
+    );
   }
 
   apply(headers: Headers, context: RequestContext): void {
