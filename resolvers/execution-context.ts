@@ -1,16 +1,39 @@
 import { responsePathAsArray, type GraphQLResolveInfo } from 'graphql';
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
-import type { CacheOf } from '#upstreams/client/client.ts';
 import type { Standing } from '#core/reservation.ts';
+import type { CacheOf } from '#upstreams/client/client.ts';
 import type { StandIn } from './fallback.ts';
-import { unlimited, type Look } from './own-fields.ts';
+import type { Look } from './own-fields.ts';
 import { watchedRequest } from './watched-request.ts';
 import { ModuleScope, type ModuleRuntime } from './runtime.ts';
 
+/** Where nobody is limited. */
+export function unlimited(): readonly Standing[] {
+  return [];
+}
+
+let requestOf: (context: ExecutionContext) => RequestContext;
+let lookOf: (context: ExecutionContext) => ReturnType<Look>;
+
+/** The request itself. Code of modules may come by an ExecutionContext, but not by this. */
+export function incomingOf(context: ExecutionContext): RequestContext {
+  return requestOf(context);
+}
+
+/** What the consumer has left: looked at once, however often it is asked for. */
+export function standingsOf(context: ExecutionContext): ReturnType<Look> {
+  return lookOf(context);
+}
+
 /** The `contextValue` of a GraphQL operation, and what answers a route by code: the request, and each module's view of it, made when first used. */
 export class ExecutionContext {
-  readonly incoming: RequestContext;
+  static {
+    requestOf = (context) => context.#incoming;
+    lookOf = (context) => (context.#standings ??= context.#look(context.#incoming));
+  }
+
+  readonly #incoming: RequestContext;
   readonly #cache: CacheOf | undefined;
   readonly #scopes = new Map<ModuleRuntime, ModuleScope>();
   readonly #look: Look;
@@ -22,25 +45,20 @@ export class ExecutionContext {
    * @param look at what a consumer has left; nobody is limited when left out
    */
   constructor(request: RequestContext, cache?: CacheOf, look: Look = unlimited) {
-    this.incoming = request;
+    this.#incoming = request;
     this.#cache = cache;
     this.#look = look;
   }
 
   /** As code of modules sees it that is given this: a function in what a resolver gives, which GraphQL calls by itself. */
   get request(): RequestContext {
-    return (this.#watched ??= watchedRequest(this.incoming));
-  }
-
-  /** What the consumer has left: looked at once, however often it is asked for. */
-  get standings(): readonly Standing[] | Promise<readonly Standing[]> {
-    return (this.#standings ??= this.#look(this.incoming));
+    return (this.#watched ??= watchedRequest(this.#incoming));
   }
 
   of(module: ModuleRuntime): ModuleScope {
     let scope = this.#scopes.get(module);
     if (!scope) {
-      scope = new ModuleScope(module, this.incoming, this.#cache);
+      scope = new ModuleScope(module, this.#incoming, this.#cache);
       this.#scopes.set(module, scope);
     }
     return scope;
@@ -57,7 +75,7 @@ export class ExecutionContext {
    */
   degrade(error: unknown, { upstream, value, served }: StandIn, info: GraphQLResolveInfo): unknown {
     if (!(error instanceof WeirError) || error.fault !== 'upstream') throw error;
-    const { incoming: request } = this;
+    const request = this.#incoming;
     (request.degraded ??= []).push({
       path: responsePathAsArray(info.path),
       code: error.code,

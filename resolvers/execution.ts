@@ -4,13 +4,13 @@ import { makeExecutable } from '#schema/build.ts';
 import type { Problem } from '#schema/problem.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { bindFields } from './bind-fields.ts';
-import { ExecutionContext } from './execution-context.ts';
+import { ExecutionContext, unlimited } from './execution-context.ts';
 import { unanswered, upstreamProblems } from './field-problems.ts';
 import { guardFields, readDemands, type Demands } from './guard-fields.ts';
 import { ModuleError } from './module-error.ts';
 import type { Module } from './module.ts';
 import { ModuleRuntimes } from './module-runtimes.ts';
-import { unlimited, type Look } from './own-fields.ts';
+import type { Look } from './own-fields.ts';
 import { schemaOf } from './schema-of.ts';
 
 /** The modules as one executable schema, and what makes a request's context for it. */

@@ -3,11 +3,12 @@ import { leftOutError } from '#policies/cost/enforce.ts';
 import { untilCancelled } from '#upstreams/cancelled.ts';
 import type { Key } from '#upstreams/loaders/loader.ts';
 import { withPurpose, type FieldCaching } from '#upstreams/purpose.ts';
-import type { ExecutionContext } from './execution-context.ts';
+import { incomingOf, type ExecutionContext } from './execution-context.ts';
 import type { StandIn } from './fallback.ts';
 import { FieldPurpose } from './field-purpose.ts';
 import type { Load } from './load.ts';
 import type { ModuleRuntime, ModuleScope } from './runtime.ts';
+import { timesRead } from './watched-request.ts';
 
 /** What runs behind a field, made once at boot from what its module says. */
 export type FieldResolver = GraphQLFieldResolver<unknown, ExecutionContext, unknown>;
@@ -29,9 +30,12 @@ export function loadField(
       ? key
       : (parent: unknown) => (parent as Readonly<Record<string, Key | null | undefined>>)[key];
   return (parent, args, context, { path }) => {
+    const before = timesRead();
     const wanted = keyOf(parent, args);
     if (wanted === null || wanted === undefined) return null;
-    return context.of(module).load(loader, wanted, params(args), caching, path);
+    const given = params(args);
+    // They are not given the request, but a parent may have it.
+    return context.of(module).load(loader, wanted, given, caching, path, timesRead() !== before);
   };
 }
 
@@ -44,9 +48,9 @@ export function purposefulField(
   caching: FieldCaching | undefined,
 ): FieldResolver {
   return (parent, args, context, info) => {
-    const purpose = new FieldPurpose(name, caching, info.path, context.incoming);
+    const purpose = new FieldPurpose(name, caching, info.path, incomingOf(context));
     const result = withPurpose(purpose, run, parent, args, context.of(module), info);
-    return isPromise(result) ? untilCancelled(result, upstream, context.incoming, module.clock) : result;
+    return isPromise(result) ? untilCancelled(result, upstream, incomingOf(context), module.clock) : result;
   };
 }
 
@@ -54,7 +58,7 @@ export function purposefulField(
 export function functionField(run: ModuleFunction, module: ModuleRuntime): FieldResolver {
   return (parent, args, context, info) => {
     const result = run(parent, args, context.of(module), info);
-    return isPromise(result) ? untilCancelled(result, undefined, context.incoming, module.clock) : result;
+    return isPromise(result) ? untilCancelled(result, undefined, incomingOf(context), module.clock) : result;
   };
 }
 
@@ -76,7 +80,7 @@ export function standInField(resolve: FieldResolver, standIn: StandIn): FieldRes
  */
 export function watchedField(resolve: FieldResolver, upstream: string | undefined): FieldResolver {
   return (parent, args, context, info) => {
-    const { leftOut, calls } = context.incoming;
+    const { leftOut, calls } = incomingOf(context);
     if (leftOut !== undefined && upstream !== undefined && leftOut.has(upstream)) throw leftOutError(upstream);
     if (calls.trace === undefined) return resolve(parent, args, context, info);
     const field = `${info.parentType.name}.${info.fieldName}`;

@@ -3,7 +3,7 @@ import { denial, type FieldDemand } from '#policies/auth/field-guard.ts';
 import { compileRule } from '#policies/auth/rule.ts';
 import { authDirectivesOf } from '#schema/directives.ts';
 import type { Problem } from '#schema/problem.ts';
-import type { ExecutionContext } from './execution-context.ts';
+import { incomingOf, type ExecutionContext } from './execution-context.ts';
 
 type Field = GraphQLField<unknown, ExecutionContext>;
 
@@ -64,13 +64,13 @@ export function guardFields(schema: GraphQLSchema, demands: Demands): void {
     const isSubscription = type === schema.getSubscriptionType();
     const { resolve = defaultFieldResolver, subscribe } = field;
     field.resolve = (source, args, context, info) => {
-      const denied = denial(demanded, context.incoming);
+      const denied = denial(demanded, incomingOf(context));
       if (denied) throw denied;
       return resolve(source, args, context, info);
     };
     if (!isSubscription || !subscribe) continue;
     field.subscribe = (source, args, context, info) => {
-      const denied = denial(demanded, context.incoming);
+      const denied = denial(demanded, incomingOf(context));
       if (denied) throw denied;
       return subscribe(source, args, context, info);
     };

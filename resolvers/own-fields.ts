@@ -1,15 +1,10 @@
 import type { RequestContext } from '#core/context.ts';
 import type { Standing } from '#core/reservation.ts';
-import type { ExecutionContext } from './execution-context.ts';
+import { incomingOf, standingsOf, type ExecutionContext } from './execution-context.ts';
 import type { FieldResolver } from './fields.ts';
 
 /** What a consumer has left. A promise only where a store is asked. */
 export type Look = (context: RequestContext) => readonly Standing[] | Promise<readonly Standing[]>;
-
-/** Where nobody is limited. */
-export function unlimited(): readonly Standing[] {
-  return [];
-}
 
 /** Fields of base.graphql, which the gateway answers itself: as `Type.field`. */
 export const ownFields: ReadonlySet<string> = new Set(['Query.rateLimit']);
@@ -21,8 +16,8 @@ export function ownResolvers(): Record<string, Record<string, FieldResolver>> {
 
 /** The facts of `GET /limits`. */
 function rateLimit(_parent: unknown, _args: unknown, context: ExecutionContext): unknown {
-  const { consumer, tier } = context.incoming.identity;
-  const { standings } = context;
+  const { consumer, tier } = incomingOf(context).identity;
+  const standings = standingsOf(context);
   const told = (limits: readonly Standing[]) => ({
     consumer,
     tier,

@@ -139,7 +139,7 @@ export class ModuleScope implements ModuleContext<unknown, unknown> {
         {
           load: (key, params = noParams) => {
             const field = callingField();
-            return this.load(name, key, params, field?.caching, field?.path);
+            return this.load(name, key, params, field?.caching, field?.path, field?.personal);
           },
         },
       ]),
@@ -156,6 +156,7 @@ export class ModuleScope implements ModuleContext<unknown, unknown> {
     params: Params,
     caching: FieldCaching | undefined,
     path: FieldPath | undefined,
+    personal?: boolean,
   ): Promise<unknown> {
     let loader = this.#working.get(name);
     if (!loader) {
@@ -164,7 +165,7 @@ export class ModuleScope implements ModuleContext<unknown, unknown> {
       loader = new RequestLoader(this.#definitions[name]!, place, this.#request, watchedRequest, clock);
       this.#working.set(name, loader);
     }
-    return loader.load(key, params, caching, path);
+    return loader.load(key, params, caching, path, personal);
   }
 
   forget(): void {

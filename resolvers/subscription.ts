@@ -1,6 +1,6 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { WeirError } from '#core/errors.ts';
-import type { ExecutionContext } from './execution-context.ts';
+import { incomingOf, type ExecutionContext } from './execution-context.ts';
 import type { FieldResolver, ModuleFunction } from './fields.ts';
 import type { ModuleRuntime } from './runtime.ts';
 
@@ -27,7 +27,7 @@ export function subscriptionField(run: ModuleFunction, module: ModuleRuntime): S
       new Outcomes(context, () => run(parent, args, context.of(module), info) as Events | Promise<Events>),
     resolve: (event, _args, context) => {
       context.forget();
-      context.incoming.degraded = undefined;
+      incomingOf(context).degraded = undefined;
       const outcome = event as Outcome;
       if ('error' in outcome) throw outcome.error;
       return outcome.value;
@@ -66,7 +66,7 @@ class Outcomes implements AsyncIterableIterator<Outcome, undefined, undefined> {
   /** A generator that waits for its next event does not hear of its end; what it waits for does. */
   async return(): Promise<IteratorResult<Outcome, undefined>> {
     this.#over = true;
-    this.#context.incoming.cancellation.cancel(unsubscribed);
+    incomingOf(this.#context).cancellation.cancel(unsubscribed);
     this.#source?.return?.().catch(() => undefined);
     return done;
   }

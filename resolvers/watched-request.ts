@@ -34,7 +34,7 @@ class RequestWatch implements ProxyHandler<RequestContext> {
   #headers: RequestContext['headers'] | undefined;
 
   get(request: RequestContext, name: string | symbol): unknown {
-    if (name === 'identity') return (this.#identity ??= new Proxy(request.identity, new IdentityWatch(request)));
+    if (name === 'identity') return (this.#identity ??= watchedIdentity(request));
     if (name === 'headers') return (this.#headers ??= new Proxy(request.headers, new HeadersWatch(request)));
     if (!free.has(name)) request.provenance?.refuse(`a resolver reads request.${String(name)}`);
     if (name === 'clientCertificate') notePersonal(request, name);
@@ -48,43 +48,49 @@ class RequestWatch implements ProxyHandler<RequestContext> {
   }
 }
 
-class IdentityWatch implements ProxyHandler<Identity> {
-  readonly #request: RequestContext;
-
-  constructor(request: RequestContext) {
-    this.#request = request;
-  }
-
-  get(identity: Identity, name: string | symbol): unknown {
-    this.#note(name);
-    return Reflect.get(identity, name);
-  }
-
-  has(identity: Identity, name: string | symbol): boolean {
-    this.#note(name);
-    return Reflect.has(identity, name);
-  }
-
-  getOwnPropertyDescriptor(identity: Identity, name: string | symbol): PropertyDescriptor | undefined {
-    this.#note(name);
-    return Reflect.getOwnPropertyDescriptor(identity, name);
-  }
-
-  ownKeys(identity: Identity): (string | symbol)[] {
-    this.#request.provenance?.read(wholeIdentity);
-    notePersonal(this.#request, 'identity');
-    return Reflect.ownKeys(identity);
-  }
-
-  #note(name: string | symbol): void {
-    const { provenance } = this.#request;
-    if (provenance) {
-      provenance.read(Object.hasOwn(facets, name) ? facets[name as keyof typeof facets] : wholeIdentity);
+/**
+ * Members that are noted when they are read. All of them are always there, so that their names tell nothing. It is no Proxy, since
+ * `structuredClone` and `postMessage` take none.
+ */
+function watchedIdentity(request: RequestContext): Identity {
+  const told = <Name extends keyof typeof facets & keyof Identity>(name: Name): Identity[Name] => {
+    request.provenance?.read(facets[name]);
+    notePersonal(request, 'identity', name);
+    return request.identity[name];
+  };
+  return {
+    get consumer() {
+      return told('consumer');
+    },
+    get tier() {
+      return told('tier');
+    },
+    get roles() {
+      return told('roles');
+    },
+    get scopes() {
+      return told('scopes');
+    },
+    get subject() {
+      return told('subject');
+    },
+    get credential() {
+      return told('credential');
+    },
+    get key() {
+      return told('key');
+    },
+    get claims() {
+      return told('claims');
+    },
+    get expiresMs() {
+      request.provenance?.read(wholeIdentity);
       // No part of its identity tells when two requests end alike.
-      if (name === 'expiresMs') provenance.refuse('a resolver reads request.identity.expiresMs');
-    }
-    notePersonal(this.#request, 'identity', name);
-  }
+      request.provenance?.refuse('a resolver reads request.identity.expiresMs');
+      notePersonal(request, 'identity', 'expiresMs');
+      return request.identity.expiresMs;
+    },
+  } as Identity;
 }
 
 /** Fields by which who asks is known. */
@@ -129,11 +135,19 @@ class HeadersWatch implements ProxyHandler<RequestContext['headers']> {
   }
 }
 
+let reads = 0;
+
+/** How often modules have read who asks: what runs without a wait has read it if this is another number afterwards. */
+export function timesRead(): number {
+  return reads;
+}
+
 /**
  * What a field is made of is no longer for everybody.
  * @throws {GraphQLError} where SDL says that it is, for who writes modules
  */
 function notePersonal({ development }: RequestContext, part: keyof RequestContext, name?: string | symbol): void {
+  reads++;
   const purpose = currentPurpose();
   if (!purpose) return;
   purpose.personal = true;

@@ -125,7 +125,9 @@ export const upstreamSchema = z
         on: z
           .array(status)
           .default([502, 503, 504])
-          .describe('Statuses that are retried, besides connection errors and attempt timeouts.'),
+          .describe(
+            'Statuses that are retried, besides connection errors. An attempt that times out counts as 504, an answer that cannot be read as 502.',
+          ),
       })
       .prefault({})
       .describe('Tries again what can be tried safely: idempotent methods whose body is held.'),

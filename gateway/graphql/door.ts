@@ -272,6 +272,10 @@ class Door implements GraphqlDoor {
         detail: 'Answers are application/graphql-response+json or application/json.',
       });
     }
+    // An EventSource says so of every stream, since it is never answered from a client's own store; nobody has asked for it.
+    if (accept.events && accept.json === undefined && isBareNoCache(context.headers)) {
+      delete context.headers['cache-control'];
+    }
     const contentType = context.method === 'POST' ? readContentType(context) : undefined;
     const exchange = new HttpExchange(context, accept, contentType);
     const response = await this.#yoga(exchange);
@@ -280,4 +284,8 @@ class Door implements GraphqlDoor {
     if (telling) await telling;
     await writeResponse(response, exchange, this.#clock);
   }
+}
+
+function isBareNoCache({ 'cache-control': control }: Headers): boolean {
+  return typeof control === 'string' && control.trim().toLowerCase() === 'no-cache';
 }

@@ -21,7 +21,8 @@ export function checkHandshake({ headers }: RequestContext): void {
   const offered =
     firstValue(headers['sec-websocket-protocol'])
       ?.split(',')
-      .map((name) => name.trim()) ?? [];
+      // RFC 9110 §5.6.3: no other space counts as such.
+      .map((name) => name.replace(/^[\t ]+|[\t ]+$/g, '')) ?? [];
   if (!offered.every((name) => token.test(name)) || new Set(offered).size < offered.length) {
     throw new WeirError('BAD_REQUEST', {
       detail: 'Sec-WebSocket-Protocol must be a list of names, each of them once.',

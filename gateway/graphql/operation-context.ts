@@ -1,5 +1,6 @@
 import type { Cancellation } from '#core/cancellation.ts';
 import { RequestContext } from '#core/context.ts';
+import type { Headers } from '#core/headers.ts';
 import { settle } from '#policies/limits/stages.ts';
 
 export interface OwnFacts {
@@ -7,6 +8,8 @@ export interface OwnFacts {
   /** Where it begins later than the request, with a deadline to be set anew. */
   readonly startedMs?: number;
   readonly cancellation?: Cancellation;
+  /** Where some of the request's fields are about that request alone. */
+  readonly headers?: Headers;
 }
 
 /**
@@ -21,7 +24,7 @@ export function operationContext(parent: RequestContext, own: OwnFacts): Request
     target: parent.target,
     scheme: parent.scheme,
     host: parent.host,
-    headers: parent.headers,
+    headers: own.headers ?? parent.headers,
     httpVersion: parent.httpVersion,
     peerIp: parent.peerIp,
     clientIp: parent.clientIp,

@@ -14,6 +14,7 @@ import type { Clock } from '#core/clock.ts';
 import type { RequestContext } from '#core/context.ts';
 import { noteDenial } from '#core/denial.ts';
 import { toWeirError, WeirError } from '#core/errors.ts';
+import type { Headers } from '#core/headers.ts';
 import type { Logger } from '#core/log.ts';
 import type { LoadShedder } from '#policies/overload/load-shedder.ts';
 import { account, operationContext } from './operation-context.ts';
@@ -41,6 +42,8 @@ export interface ProtocolOptions {
 /** A WebSocket and the operations that are under way on it. */
 interface Connection {
   readonly context: RequestContext;
+  /** What its operations have as theirs. */
+  readonly headers: Headers;
   readonly operations: Set<Cancellation>;
   /** Set once it takes no more of them; called when the last one is over. */
   finished: (() => void) | undefined;
@@ -94,7 +97,8 @@ export class TransportProtocol {
 
   /** Serves a client until it leaves. */
   speak(webSocket: WebSocket, context: RequestContext): void {
-    const connection: Connection = { context, operations: new Set(), finished: undefined };
+    const headers = withoutCacheControl(context.headers);
+    const connection: Connection = { context, headers, operations: new Set(), finished: undefined };
     this.#connections.set(webSocket, connection);
     context.cancellation.on((reason) => {
       for (const operation of connection.operations) operation.cancel(reason);
@@ -160,10 +164,11 @@ export class TransportProtocol {
 
   /** @returns errors where it is refused, which this protocol tells from results */
   #start(connection: Connection, parameters: GraphqlParameters): readonly GraphQLError[] | ResultStream<Result> {
-    const { context, operations } = connection;
+    const { context, headers, operations } = connection;
     const { clock, log, operationLog, load } = this.#options;
     const cancellation = new Cancellation();
-    const own = operationContext(context, { id: randomUUID(), startedMs: clock.monotonicMs(), cancellation });
+    const id = randomUUID();
+    const own = operationContext(context, { id, headers, startedMs: clock.monotonicMs(), cancellation });
     const leave = place(load);
     const over = () => {
       leave();
@@ -196,6 +201,14 @@ export class TransportProtocol {
     });
     return results;
   }
+}
+
+/** Browsers say `no-cache` of every handshake. It is about that alone (RFC 9111 §5.2.1), not about what is asked for on the socket. */
+function withoutCacheControl(headers: Headers): Headers {
+  const others = { ...headers };
+  delete others['cache-control'];
+  delete others.pragma;
+  return others;
 }
 
 function parametersOf(payload: object): GraphqlParameters | WeirError {

@@ -334,8 +334,10 @@ export class HttpHost {
   #mayUpgrade(request: IncomingMessage): boolean {
     const connection = this.#connections.get(request.socket);
     if (!connection) return false;
-    const { method, headers } = request;
-    const webSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody(request);
+    const { method, headers, httpVersion } = request;
+    // RFC 9110 §7.8: HTTP/1.0 has no upgrades.
+    const webSocket =
+      httpVersion === '1.1' && method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody(request);
     if (webSocket && connection.free) return true;
     connection.endAfter(request);
     return false;

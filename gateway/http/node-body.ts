@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Cancellation } from '#core/cancellation.ts';
 import type { IncomingBody } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
+import { Pieces } from '#core/pieces.ts';
 import { invite } from './expectation.ts';
 import { Pace, type PaceSettings } from './pace.ts';
 import { atTurnEnd } from './turn.ts';
@@ -54,8 +55,7 @@ export class NodeBody implements IncomingBody {
 
   #gather(maxBytes: number, resolve: (whole: Buffer) => void, reject: (error: WeirError) => void): void {
     const request = this.#request;
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const pieces = new Pieces();
     const pace = new Pace(this.#pace, () => this.#tooSlow());
     const stop = (error: WeirError) => {
       pace.stop();
@@ -65,11 +65,10 @@ export class NodeBody implements IncomingBody {
       reject(error);
     };
     const onData = (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > maxBytes) {
+      if (pieces.length + chunk.length > maxBytes) {
         stop(new WeirError('BODY_TOO_LARGE', { detail: `The body may have at most ${maxBytes} bytes.` }));
       } else {
-        chunks.push(chunk);
+        pieces.push(chunk);
         pace.came(chunk.length);
       }
     };
@@ -79,7 +78,7 @@ export class NodeBody implements IncomingBody {
     request.once('end', () => {
       pace.stop();
       this.#cancellation.off(link);
-      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+      resolve(pieces.join());
     });
     request.once('error', (cause) => stop(new WeirError('CLIENT_CLOSED_REQUEST', { cause })));
     request.once('close', () => {

@@ -37,6 +37,8 @@ export class NodeReply implements Reply, ReadyAnswer {
   #bytes = 0;
   #endless = false;
   #watched = false;
+  /** What lies ready has not gone out yet since the client was first too slow. */
+  #stalled = false;
   #ended = false;
   #last: Uint8Array | string | undefined;
   /** What the content is coded by, and once it comes in pieces what they go through. */
@@ -188,6 +190,8 @@ export class NodeReply implements Reply, ReadyAnswer {
    * must besides have gone out in the time that it takes at the least rate.
    */
   #stall(): void {
+    if (this.#stalled) return;
+    this.#stalled = true;
     const response = this.#response;
     const { timeoutMs, minBytesPerSecond } = this.#connection.readPace;
     if (!this.#watched) {
@@ -197,6 +201,7 @@ export class NodeReply implements Reply, ReadyAnswer {
         this.#unread = undefined;
       };
       response.on('drain', () => {
+        this.#stalled = false;
         over();
         // Without a listener for it, Node closes a connection that times out.
         response.setTimeout(0);

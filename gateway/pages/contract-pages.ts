@@ -79,7 +79,8 @@ export function contractPages(current: () => SentContracts | undefined): Router 
   pages.get('/docs/viewer/:file', (request, response, next) => {
     const reading = viewerFile(request.params.file);
     if (!reading) {
-      response.status(404).type('text').send('There is no such file.');
+      const fields = { 'proxy-status': 'weir; error=destination_not_found' };
+      response.status(404).set(fields).type('text').send('There is no such file.');
       return;
     }
     reading.then(({ body, type }) => {

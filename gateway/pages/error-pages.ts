@@ -31,6 +31,7 @@ export function errorPages(): Router {
     if (!isCode(code)) {
       response
         .status(404)
+        .set('proxy-status', 'weir; error=destination_not_found')
         .type('html')
         .send(page('No such error', '<h1>No such error</h1><p><a href="/docs/errors">All errors</a></p>'));
       return;

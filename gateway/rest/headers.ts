@@ -17,7 +17,7 @@ export function requestHeaders(context: RequestContext, streamed: boolean): Head
   for (const name in received) {
     if (hopByHop.has(name) || isOurs(name) || name === context.withheld) continue;
     // Many a service reads its fields as CGI variables (RFC 3875 §4.1.18), to which x_weir_tier and x-weir-tier are the same.
-    if (name.includes('_') && isOurs(name.replaceAll('_', '-'))) continue;
+    if (name.includes('_') && isKept(name.replaceAll('_', '-'), named)) continue;
     // Each hop says itself how long what it sends is.
     if (name === 'content-length') continue;
     if (named.length > 0 && named.includes(name)) continue;
@@ -27,6 +27,10 @@ export function requestHeaders(context: RequestContext, streamed: boolean): Head
   const { length } = context.incoming;
   if (streamed && length !== undefined) headers['content-length'] = String(length);
   return headers;
+}
+
+function isKept(name: string, named: readonly string[]): boolean {
+  return hopByHop.has(name) || isOurs(name) || name === 'content-length' || named.includes(name);
 }
 
 /** The same on the way back; what names the upstream's software stays inside. */

@@ -1,4 +1,5 @@
 import { firstValue, type Headers } from '#core/headers.ts';
+import { Pieces } from '#core/pieces.ts';
 import { bodyFault, type Fault } from './fault.ts';
 import { entryOf, essence, type CheckedOperation } from './operations.ts';
 
@@ -13,8 +14,7 @@ export class ResponseSample {
   readonly #note: (faults: readonly Fault[]) => void;
   #status = 0;
   #headers: Headers = {};
-  #chunks: Buffer[] | undefined = [];
-  #bytes = 0;
+  #pieces: Pieces | undefined = new Pieces();
 
   constructor(
     operation: CheckedOperation,
@@ -38,26 +38,25 @@ export class ResponseSample {
   }
 
   data(chunk: Buffer): void {
-    if (!this.#chunks) return;
-    this.#bytes += chunk.length;
-    if (this.#bytes > maxBytes) this.drop();
-    else this.#chunks.push(chunk);
+    if (!this.#pieces) return;
+    if (this.#pieces.length + chunk.length > maxBytes) this.drop();
+    else this.#pieces.push(chunk);
   }
 
   /** It is whole; what follows is done once the client has it. */
   end(): void {
-    const chunks = this.#chunks;
-    if (!chunks) return;
+    const pieces = this.#pieces;
+    if (!pieces) return;
     setImmediate(() => {
-      if (this.#chunks !== chunks) return;
+      if (this.#pieces !== pieces) return;
       this.drop();
-      this.#note(this.#faults(Buffer.concat(chunks)));
+      this.#note(this.#faults(pieces.join()));
     });
   }
 
   drop(): void {
-    if (!this.#chunks) return;
-    this.#chunks = undefined;
+    if (!this.#pieces) return;
+    this.#pieces = undefined;
     this.#done();
   }
 

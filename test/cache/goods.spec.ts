@@ -128,6 +128,33 @@ test('A field by which a module tells the service who asks counts as identity, i
   for (const path of ['/mine', `/named/${id}`]) expect(await nameOf(path, bearing(rival))).toBe('undefined');
 });
 
+test.each(['{ it: byParam { name } }', '{ it: byKey { name } }', '{ it: desk { good { name } } }'])(
+  'What a loader is given that was made of who asks is for nobody else, whatever SDL says: %s',
+  async (document) => {
+    service.answer('/told', ({ headers }, response) => {
+      const body = JSON.stringify({ id: '1', name: `of ${String(headers['x-user'])}` });
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
+    });
+    for (const [caller, name] of [
+      [acme, 'of acme'],
+      [rival, 'of rival'],
+      [acme, 'of acme'],
+    ] as const) {
+      const { body } = await gateway.query(document, bearing(caller));
+      expect(JSON.stringify(body.data)).toContain(`"name":"${name}"`);
+    }
+  },
+);
+
+test('An object whose key is who asks is found where it is stored, and stored where it is found', async () => {
+  serve('/goods', 'acme', ({ url }) => (url!.includes('ids') ? 'many' : 'one'));
+  expect(await nameOf('/goods/acme')).toBe('one');
+  expect(await query('own', bearing(acme))).toBe('one');
+  serve('/goods', 'rival', ({ url }) => (url!.includes('ids') ? 'many' : 'one'));
+  expect(await query('own', bearing(rival))).toBe('many');
+  expect(await nameOf('/goods/rival')).toBe('many');
+});
+
 test('An object is given out by REST as the service writes it, or not at all', async () => {
   for (const number of ['9007199254740993', '10.00', '1e3', '-0', '0.1000']) {
     const id = newId();

@@ -25,9 +25,8 @@ test('What only looks like one, in a string, is not written in another way', () 
 
 test('What JavaScript has written it writes again just so', () => {
   fc.assert(
-    fc.property(
-      fc.json(),
-      (json) => void expect(rewritesNumbers(Buffer.from(JSON.stringify(JSON.parse(json))))).toBe(false),
-    ),
+    fc.property(fc.json(), (json) => {
+      expect(rewritesNumbers(Buffer.from(JSON.stringify(JSON.parse(json))))).toBe(false);
+    }),
   );
 });

@@ -210,6 +210,11 @@ describe('A handshake that is none', () => {
     ['a route that is no WebSocket', '/docs/errors', handshake],
     ['a GraphQL path, without a key', '/graphql', handshake.filter((line) => !line.includes('Key'))],
     ['a GraphQL path, with a protocol that has no name', '/graphql', [...handshake, 'Sec-WebSocket-Protocol: a b']],
+    [
+      'a GraphQL path, with one behind a space of another kind',
+      '/graphql',
+      [...handshake, 'Sec-WebSocket-Protocol: a\xa0, b'],
+    ],
     ['a GraphQL path, in a version of long ago', '/graphql', handshake.map((line) => line.replace('13', '7'))],
   ])('is refused with it: of %s', async (_, path, lines) => {
     const client = await RawClient.connect(gateway.url);
@@ -218,5 +223,21 @@ describe('A handshake that is none', () => {
     expect(status).toBeGreaterThanOrEqual(400);
     expect(headers['proxy-status']).toMatch(/^weir; error=http_request_(denied|error)$/);
     expect(headers['x-request-id']).toBeDefined();
+  });
+
+  test.each(['/docs/errors/NO_SUCH_CODE', '/docs/viewer/none.js'])(
+    'is refused with it: a page that there is not, %s',
+    async (path) => {
+      const answer = await send(gateway.url + path);
+      expect([answer.status, answer.headers['proxy-status']]).toEqual([404, 'weir; error=destination_not_found']);
+    },
+  );
+
+  test('by HTTP/1.0, which has no upgrades, is a request like others (RFC 9110 §7.8)', async () => {
+    for (const path of ['/graphql', '/things']) {
+      const client = await RawClient.connect(gateway.url);
+      client.head(`GET ${path} HTTP/1.0`, ...handshake);
+      expect(headOf(await client.end()).status).not.toBe(101);
+    }
   });
 });

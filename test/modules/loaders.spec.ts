@@ -4,6 +4,7 @@ import { WeirError } from '#core/errors.ts';
 import { batch, each, groupBy, indexBy, type Key, type Loader } from '#upstreams/loaders/loader.ts';
 import { noParams, type Params } from '#upstreams/loaders/params.ts';
 import { RequestLoader } from '#upstreams/loaders/request-loader.ts';
+import { currentPurpose } from '#upstreams/purpose.ts';
 import { newRequest } from './harness.ts';
 
 interface Row {
@@ -23,6 +24,24 @@ function atWork<K extends Key, P>(loader: Loader<K, P, unknown>, request = newRe
   const at = new RequestLoader(erased, place, request, (context) => context, systemClock);
   return { load: (key: Key, params: Params) => at.load(key, params, undefined, undefined), clear: () => at.clear() };
 }
+
+describe('A batch', () => {
+  it('is for nobody else if one of the fields that ask knows who asks', async () => {
+    const personal: [readonly Key[], boolean | undefined][] = [];
+    const place = { module: 'shop', name: 'things', upstream: 'things' };
+    const loader = batch({ maxBatchSize: 100 }, (ids) => {
+      personal.push([ids, currentPurpose()?.personal]);
+      return Promise.resolve(indexBy(rows, ({ id }) => id));
+    }) as unknown as Loader<Key, Params, unknown>;
+    const at = new RequestLoader(loader, place, newRequest(), (context) => context, systemClock);
+    const load = (id: string, params: Params, knows: boolean) => at.load(id, params, undefined, undefined, knows);
+    await Promise.all([load('1', noParams, false), load('2', noParams, true), load('3', { of: 'all' }, false)]);
+    expect(personal).toEqual([
+      [['1', '2'], true],
+      [['3'], false],
+    ]);
+  });
+});
 
 describe('batch', () => {
   it('asks once for the keys of one moment, each of them once, and gives each its own', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { RequestContext } from '#core/context.ts';
-import { anonymous } from '#core/identity.ts';
+import { anonymous, type Identity } from '#core/identity.ts';
 import { facets, Provenance, wholeIdentity } from '#core/provenance.ts';
 import { operationContext } from '#gateway/graphql/operation-context.ts';
 import { ExecutionContext } from '#resolvers/execution-context.ts';
@@ -51,12 +51,10 @@ function reading(read: (request: RequestContext) => unknown): Read {
 describe('Whoever reads of the identity', () => {
   test.each<[string, (request: RequestContext) => unknown, number]>([
     ['a member', ({ identity }) => identity.consumer, facets.consumer],
-    ['whether it has a member', ({ identity }) => 'key' in identity, facets.key],
-    ['whether it has one of its own', ({ identity }) => Object.hasOwn(identity, 'tier'), facets.tier],
-    ['how a member is defined', ({ identity }) => Object.getOwnPropertyDescriptor(identity, 'roles'), facets.roles],
-    ['whether a member is listed', ({ identity }) => propertyIsListed(identity, 'claims'), facets.claims],
-    ['the names of all', ({ identity }) => Reflect.ownKeys(identity), wholeIdentity],
+    ['a member by how it is defined', ({ identity }) => described(identity, 'roles'), facets.roles],
     ['all', ({ identity }) => ({ ...identity }), wholeIdentity],
+    ['all as a structured clone', ({ identity }) => structuredClone(identity), wholeIdentity],
+    ['all as JSON', ({ identity }) => JSON.stringify(identity), wholeIdentity],
     [
       'it through a description of the request',
       (request) => Object.getOwnPropertyDescriptors(request).identity.value?.tier,
@@ -74,19 +72,33 @@ describe('Whoever reads of the identity', () => {
 
   test('gets what is there, frozen or not', () => {
     expect(reading(({ identity }) => ({ ...identity })).value).toEqual({ ...anonymous });
-    expect(reading(({ identity }) => Object.getOwnPropertyDescriptors(identity)).value).toEqual(
-      Object.getOwnPropertyDescriptors(anonymous),
-    );
-    expect(reading(({ identity }) => Object.hasOwn(identity, 'key')).value).toBe(false);
+    expect(reading(({ identity }) => structuredClone(identity)).value).toEqual({ ...anonymous });
     expect(reading((request) => Object.keys(request)).value).toEqual(Object.keys(newRequest()));
     expect(reading((request) => Object.hasOwn(request, 'other')).value).toBe(false);
     expect(reading((request) => request instanceof RequestContext).value).toBe(true);
   });
 
+  test('is told nothing by which members there are, and nothing is noted', () => {
+    const looks: readonly ((identity: Identity) => unknown)[] = [
+      Reflect.ownKeys,
+      (identity) => 'key' in identity,
+      (identity) => Object.hasOwn(identity, 'tier'),
+      (identity) => propertyIsListed(identity, 'claims'),
+      (identity) => Object.values(Object.getOwnPropertyDescriptors(identity)).map(({ value }) => value as unknown),
+    ];
+    for (const look of looks) {
+      const { value, provenance, personal, told } = reading(({ identity }) => look(identity));
+      expect(provenance).toEqual(new Provenance());
+      expect([personal, told]).toEqual([[false, false], undefined]);
+      const other = { ...anonymous, consumer: 'acme', key: 'k', credential: 'apiKey' } as const;
+      expect(look(watchedRequest(Object.assign(newRequest(), { identity: other })).identity)).toEqual(value);
+    }
+  });
+
   test('as it ends keeps the answer from others, however it is read', () => {
     const obstacle = 'a resolver reads request.identity.expiresMs';
     expect(reading(({ identity }) => identity.expiresMs).provenance.obstacle).toBe(obstacle);
-    expect(reading(({ identity }) => Object.hasOwn(identity, 'expiresMs')).provenance.obstacle).toBe(obstacle);
+    expect(reading(({ identity }) => structuredClone(identity)).provenance.obstacle).toBe(obstacle);
   });
 });
 
@@ -162,6 +174,14 @@ describe('Whoever reads of the request', () => {
     expect(provenance.audience).toBe(facets.consumer);
   });
 
+  test('comes by it no other way from the context that GraphQL calls such a function with', () => {
+    const context = new ExecutionContext(requestOf());
+    expect(Reflect.ownKeys(context)).toEqual([]);
+    expect(Reflect.ownKeys(ExecutionContext)).toEqual(['length', 'name', 'prototype']);
+    const members = ['constructor', 'request', 'of', 'forget', 'degrade'];
+    expect(Reflect.ownKeys(ExecutionContext.prototype)).toEqual(members);
+  });
+
   test('what says nothing of who asks has an answer for everybody', () => {
     const { provenance, personal, told } = reading((request) => {
       Object.hasOwn(request, 'identity');
@@ -174,6 +194,10 @@ describe('Whoever reads of the request', () => {
 
 function propertyIsListed(of: object, name: string): boolean {
   return Object.prototype.propertyIsEnumerable.call(of, name);
+}
+
+function described(of: object, name: string): unknown {
+  return Object.getOwnPropertyDescriptor(of, name)?.get?.();
 }
 
 function copied<T extends object>(of: T): T {

@@ -91,6 +91,21 @@ describe.each(forms)('What a client sends of headers, %s', (form) => {
     expect(headers.via).toBe('1.1 weir');
   });
 
+  test('carries no framing, and nothing that was named, in a spelling that services take for it (RFC 3875 §4.1.18)', async () => {
+    await ask(form, {
+      Transfer_Encoding: 'chunked',
+      Content_Length: '7',
+      Proxy_Connection: 'close',
+      connection: 'x-private-thing',
+      X_Private_Thing: '1',
+      x_other: '2',
+    });
+    const headers = latest();
+    for (const name of ['transfer_encoding', 'content_length', 'proxy_connection', 'x_private_thing'])
+      expect(headers).not.toHaveProperty(name);
+    expect(headers.x_other).toBe('2');
+  });
+
   test("never speaks in the gateway's name", async () => {
     await ask(form, {
       'X-Weir-Consumer': 'root',

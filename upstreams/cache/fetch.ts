@@ -1,5 +1,6 @@
 import { WeirError, type ErrorCode } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
+import { Pieces } from '#core/pieces.ts';
 import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import { isUnchanged, type Ask } from './ask.ts';
@@ -103,8 +104,9 @@ export class Fetch implements ResponseSink, CallHandle {
   #mute = false;
   #status = 0;
   #terms: Storing | undefined;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  #pieces: Pieces | undefined;
+  /** Of a body that is for nobody. */
+  #idleBytes = 0;
   #lease: Lease | undefined;
 
   constructor(desk: Desk, call: UpstreamCall, errand: Errand, sink: ResponseSink) {
@@ -311,17 +313,17 @@ export class Fetch implements ResponseSink, CallHandle {
 
   onData(chunk: Buffer): void {
     if (this.#served) {
-      this.#bytes += chunk.length;
-      if (this.#bytes > maxIdleBytes) this.#handle.abort(useless);
+      this.#idleBytes += chunk.length;
+      if (this.#idleBytes > maxIdleBytes) this.#handle.abort(useless);
       return;
     }
     if (this.#terms) {
-      this.#bytes += chunk.length;
-      if (this.#bytes <= this.#desk.shelf.maxEntryBytes) {
-        this.#chunks.push(chunk);
+      const pieces = (this.#pieces ??= new Pieces());
+      if (pieces.length + chunk.length <= this.#desk.shelf.maxEntryBytes) {
+        pieces.push(chunk);
       } else {
         this.#terms = undefined;
-        this.#chunks = [];
+        this.#pieces = undefined;
         if (this.#call.own) this.#handle.abort(useless);
       }
     }
@@ -350,11 +352,8 @@ export class Fetch implements ResponseSink, CallHandle {
     const tags = tagsOf(terms.headers, rules.tags);
     // Else this may be what was before.
     if (!this.#holds(terms)) return;
-    // Chunks are windows on what came over the wire, and would keep all of that.
-    const body = Buffer.allocUnsafeSlow(this.#bytes);
-    let at = 0;
-    for (const chunk of this.#chunks) at += chunk.copy(body, at);
-    this.#chunks = [];
+    const body = this.#pieces?.join() ?? nobody;
+    this.#pieces = undefined;
     const partition = terms.shared ? audience.everybody : audience.own;
     if (former && !former.gone && former.partition !== partition) this.#remove(former);
     const { personal } = audience;
@@ -399,6 +398,8 @@ export class Fetch implements ResponseSink, CallHandle {
     this.#handle.abort(reason);
   }
 }
+
+const nobody = Buffer.alloc(0);
 
 const useless = new WeirError('CLIENT_CLOSED_REQUEST', { detail: 'Nobody needs the rest.' });
 

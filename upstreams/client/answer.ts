@@ -1,5 +1,6 @@
 import { WeirError } from '#core/errors.ts';
 import { firstValue, type Headers } from '#core/headers.ts';
+import { Pieces } from '#core/pieces.ts';
 import type { CallHandle, ResponseSink, UpstreamCall } from '#upstreams/call.ts';
 import { cancelled } from '#upstreams/cancelled.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
@@ -23,7 +24,7 @@ export class Answer implements ResponseSink {
   #cancellation = -1;
   #signal: AbortSignal | undefined;
   #contentType: string | undefined;
-  #chunks: Buffer[] = [];
+  #pieces = new Pieces();
   #bytes = 0;
   /** The caller knows; what still comes is thrown away. */
   #settled = false;
@@ -77,7 +78,7 @@ export class Answer implements ResponseSink {
   #fail(error: WeirError): void {
     if (this.#settled) return;
     this.#settled = true;
-    this.#chunks = [];
+    this.#pieces = new Pieces();
     this.#reject(error);
   }
 
@@ -103,9 +104,10 @@ export class Answer implements ResponseSink {
   }
 
   onData(chunk: Buffer): void {
+    // Of an answer that is refused, too, which nobody keeps.
     this.#bytes += chunk.length;
     if (this.#bytes > this.#upstream.settings.maxResponseBytes) this.#abort(this.#tooLarge());
-    else if (!this.#settled) this.#chunks.push(chunk);
+    else if (!this.#settled) this.#pieces.push(chunk);
   }
 
   onEnd(): void {
@@ -117,7 +119,7 @@ export class Answer implements ResponseSink {
       return this.#fail(this.#unreadable(`has content-type ${this.#contentType ?? 'none'}, not JSON`));
     }
     try {
-      const json = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+      const json = this.#pieces.join();
       this.#call.purpose?.wrote?.(json);
       this.#done(parseJson(json));
     } catch (error) {

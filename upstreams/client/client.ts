@@ -142,7 +142,10 @@ class Client {
     return new Promise((resolve, reject) => {
       const target = this.#api.target(method, path).fill(options.params, options.query);
       const headers = headersOf(options, canonicalAccept(undefined));
-      const shows = options.headers && Object.keys(headers).filter((name) => !isNegotiating(name));
+      const purpose = currentPurpose();
+      // Who has read who asks may say it in any field.
+      const told = (name: string): boolean => purpose?.personal === true || !isNegotiating(name);
+      const shows = options.headers && namesOf(options.headers).filter(told);
       // RFC 9111 §5.2.1: who wants it fresher than what is stored means all that it is made of.
       const control = this.#context.headers['cache-control'];
       if (control !== undefined && method === 'get') headers['cache-control'] = control;
@@ -156,12 +159,16 @@ class Client {
         buffered: true,
         cache: this.#cache,
         transform: this.#api.transform,
-        purpose: currentPurpose(),
+        purpose,
         shows,
       });
       new Answer(this.#api.upstream, call, missing, resolve, reject).send(options.signal);
     });
   }
+}
+
+function namesOf(headers: object): string[] {
+  return Object.keys(headers).map((name) => name.toLowerCase());
 }
 
 function headersOf({ headers }: AnyOptions, accept: string | string[]): Headers {

@@ -48,7 +48,8 @@ export class EventStreamReader {
     const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1);
     if (name === 'data') {
       this.#data.push(value);
-      this.#characters += value.length;
+      // With the line break that joins it to the next: there may be very many that are empty.
+      this.#characters += value.length + 1;
     } else if (name === 'event') {
       this.#event = value;
     } else if (name === 'id' && !value.includes('\0')) {

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { z } from 'zod';
+import { Pieces } from '#core/pieces.ts';
 import type { Address } from '#upstreams/endpoint.ts';
 import type { DiscoverySettings } from './settings.ts';
 import { addressAt, type Source } from './source.ts';
@@ -123,12 +124,11 @@ function labelsOf(tags: readonly string[]): Record<string, string> {
 }
 
 async function bounded(body: AsyncIterable<Buffer>): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const pieces = new Pieces();
   for await (const chunk of body) {
-    bytes += chunk.length;
-    if (bytes > maxAnswerBytes) throw new Error(`Consul answered with more than ${maxAnswerBytes} bytes`);
-    chunks.push(chunk);
+    if (pieces.length + chunk.length > maxAnswerBytes)
+      throw new Error(`Consul answered with more than ${maxAnswerBytes} bytes`);
+    pieces.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return pieces.join().toString();
 }

@@ -1,5 +1,6 @@
 import { WeirError } from '#core/errors.ts';
 import type { Headers } from '#core/headers.ts';
+import { Pieces } from '#core/pieces.ts';
 import { endedHandle, type CallHandle, type ResponseSink, type Send, type UpstreamCall } from '#upstreams/call.ts';
 import { askedAt } from '#upstreams/cache/audience.ts';
 import { stamped } from '#upstreams/forwarding.ts';
@@ -128,8 +129,7 @@ class Flight implements ResponseSink, CallHandle {
   #handle: CallHandle = endedHandle;
   #status = 0;
   #headers: Headers | undefined;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  #pieces: Pieces | undefined;
   /** Nobody can join any more: ended, too large, or meant for one client. */
   #closed = false;
   #leaderPaused = false;
@@ -205,7 +205,7 @@ class Flight implements ResponseSink, CallHandle {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#chunks = [];
+    this.#pieces = undefined;
     this.#flights.remove(this);
   }
 
@@ -238,20 +238,24 @@ class Flight implements ResponseSink, CallHandle {
 
   onData(chunk: Buffer): void {
     if (!this.#closed) {
-      this.#bytes += chunk.length;
-      if (this.#bytes > maxSharedBytes) this.#disperse();
-      else this.#chunks.push(chunk);
+      const pieces = (this.#pieces ??= new Pieces());
+      if (pieces.length + chunk.length > maxSharedBytes) this.#disperse();
+      else pieces.push(chunk);
     }
     this.#leader?.onData(chunk);
   }
 
   onEnd(trailers: Headers | undefined): void {
-    const chunks = this.#chunks;
+    const pieces = this.#pieces;
     this.#close();
     const leader = this.#leader;
     this.#leader = undefined;
     leader?.onEnd(trailers);
-    for (const follower of this.#followers) follower.receive(this.#status, this.#headers ?? {}, chunks, trailers);
+    const followers = this.#followers;
+    if (followers.length === 0) return;
+    // As one piece, however many it came in.
+    const body = pieces?.join();
+    for (const follower of followers) follower.receive(this.#status, this.#headers ?? {}, body, trailers);
   }
 
   onError(error: WeirError): void {
@@ -280,12 +284,12 @@ class Follower implements CallHandle {
     this.#leave = leave;
   }
 
-  receive(status: number, headers: Headers, chunks: readonly Buffer[], trailers: Headers | undefined): void {
+  receive(status: number, headers: Headers, body: Buffer | undefined, trailers: Headers | undefined): void {
     this.#ended = true;
     this.#call.context.calls.collapsed++;
     this.#call.collapsed = true;
     this.#sink.onHead(status, headers);
-    for (const chunk of chunks) this.#sink.onData(chunk);
+    if (body) this.#sink.onData(body);
     this.#sink.onEnd(trailers);
   }
 

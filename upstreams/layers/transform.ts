@@ -1,5 +1,6 @@
 import { WeirError } from '#core/errors.ts';
 import { firstValue, ofBytes, type Headers } from '#core/headers.ts';
+import { Pieces } from '#core/pieces.ts';
 import { endedHandle, Relay, type CallHandle, type ResponseSink, type UpstreamCall } from '#upstreams/call.ts';
 import { EventStreamReader } from '#upstreams/client/event-stream.ts';
 import { parseJson } from '#upstreams/client/json.ts';
@@ -103,8 +104,7 @@ class Transformed extends Relay implements CallHandle {
   #mode: Mode = 'pass';
   #status = 0;
   #headers: Headers = {};
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  #pieces = new Pieces();
   readonly #events = new EventStreamReader();
   /** The caller has been told the end; what still comes is thrown away. */
   #over: WeirError | undefined;
@@ -153,9 +153,8 @@ class Transformed extends Relay implements CallHandle {
     if (this.#over) return;
     if (this.#mode === 'pass') return this.sink.onData(chunk);
     if (this.#mode === 'events') return this.#forwardEvents(chunk);
-    this.#bytes += chunk.length;
-    if (this.#bytes > this.#upstream.settings.maxResponseBytes) this.#fail(this.#tooLarge());
-    else this.#chunks.push(chunk);
+    if (this.#pieces.length + chunk.length > this.#upstream.settings.maxResponseBytes) this.#fail(this.#tooLarge());
+    else this.#pieces.push(chunk);
   }
 
   override onEnd(trailers: Headers | undefined): void {
@@ -173,7 +172,7 @@ class Transformed extends Relay implements CallHandle {
       const answer = this.#transform.bring(this.#taken, {
         status: this.#status,
         headers: this.#headers,
-        body: this.#bytes === 0 ? undefined : this.#json(),
+        body: this.#pieces.length === 0 ? undefined : this.#json(),
       });
       status = answer.status;
       body = answer.body === undefined ? undefined : Buffer.from(JSON.stringify(answer.body));
@@ -184,7 +183,7 @@ class Transformed extends Relay implements CallHandle {
     if (body) {
       this.#headers['content-type'] ??= 'application/json';
       this.#headers['content-length'] = String(body.length);
-    } else if (this.#bytes > 0) delete this.#headers['content-type'];
+    } else if (this.#pieces.length > 0) delete this.#headers['content-type'];
     this.sink.onHead(status, this.#headers);
     if (body) this.sink.onData(body);
     this.sink.onEnd(undefined);
@@ -196,7 +195,7 @@ class Transformed extends Relay implements CallHandle {
 
   #json(): unknown {
     try {
-      return parseJson(this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks));
+      return parseJson(this.#pieces.join());
     } catch (cause) {
       const { name } = this.#upstream;
       throw new WeirError('UPSTREAM_BAD_RESPONSE', {
@@ -228,7 +227,7 @@ class Transformed extends Relay implements CallHandle {
 
   #fail(error: WeirError): void {
     this.#over = error;
-    this.#chunks = [];
+    this.#pieces = new Pieces();
     this.sink.onError(error);
     this.#handle?.abort(error);
   }

@@ -25,6 +25,8 @@ interface Group {
   readonly keys: DataLoader<Key, unknown>;
   /** What may be done for all the fields that have asked so far. */
   caching: FieldCaching | undefined;
+  /** One of them knows who asks, so that its key or the params may say it. */
+  personal: boolean;
   /** The keys that fields have asked for, and the paths of these, in their order. */
   readonly wanted: Key[];
   readonly paths: FieldPath[];
@@ -62,12 +64,20 @@ export class RequestLoader {
   /**
    * @param caching what SDL says of storing what the field is made of
    * @param path where the field stands; undefined where no field is known
+   * @param personal it has read who asks, of which key and params may be made
    */
-  load(key: Key, params: Params, caching: FieldCaching | undefined, path: FieldPath | undefined): Promise<unknown> {
+  load(
+    key: Key,
+    params: Params,
+    caching: FieldCaching | undefined,
+    path: FieldPath | undefined,
+    personal = false,
+  ): Promise<unknown> {
     let group: Group | undefined;
     for (const known of this.#byParams) if (sameParams(known.params, params)) group = known;
     if (!group) this.#byParams.push((group = this.#open(params, caching)));
     else if (group.caching !== caching) group.caching = strictest(group.caching, caching);
+    if (personal) group.personal = true;
     if (path) {
       const stale = group.stale?.get(key);
       if (stale) noteStale(this.#context, stale, path);
@@ -85,7 +95,7 @@ export class RequestLoader {
   #open(params: Params, caching: FieldCaching | undefined): Group {
     const { maxBatchSize } = this.#loader;
     const keys = new DataLoader<Key, unknown>((wanted) => this.#load(wanted, group), { maxBatchSize });
-    const group: Group = { params, keys, caching, wanted: [], paths: [], stale: undefined };
+    const group: Group = { params, keys, caching, personal: false, wanted: [], paths: [], stale: undefined };
     return group;
   }
 
@@ -96,6 +106,8 @@ export class RequestLoader {
       const batch = new Batch(this.#place.name, group.caching, this.#loader.item !== undefined);
       // What params make of an object is not what its path alone gives.
       const items = sameParams(group.params, noParams) ? this.#loader.item?.stored(this.#context, batch) : undefined;
+      // Items are told apart by their keys, whoever these tell of; what else is asked for may not be.
+      batch.told = group.personal;
       return items ? await this.#loadItems(keys, group, batch, items) : await this.#loadAll(keys, group, batch);
     } finally {
       this.#active--;
@@ -122,7 +134,7 @@ export class RequestLoader {
     }
     const { reading } = batch;
     if (reading && batch.plain) items.put(new Map(missing.map((key, index) => [key, loaded[index]])), reading);
-    if (batch.personal || (reading && reading.call.shows.length > 0)) items.refuse();
+    if (batch.reads || (reading && reading.call.shows.length > 0)) items.refuse();
     if (values.size === 0) return loaded;
     missing.forEach((key, index) => values.set(key, loaded[index]));
     return keys.map((key) => values.get(key));
@@ -193,7 +205,10 @@ export class RequestLoader {
 class Batch implements Purpose {
   readonly name: string;
   readonly caching: FieldCaching | undefined;
-  personal = false;
+  /** Its keys or params may say who asks. */
+  told = false;
+  /** The loader's function has read who asks. */
+  reads = false;
   stale: StaleAnswer | undefined;
   /** The one answer that all of it came from. */
   reading: Reading | undefined;
@@ -210,7 +225,17 @@ class Batch implements Purpose {
 
   /** What it gave is what the service says of each, to everybody, and just as it says it. */
   get plain(): boolean {
-    return !this.personal && !this.#rewritten;
+    // By what SDL says of them, fewer may have been given it than items are for.
+    const forFewer = this.told && this.caching !== undefined;
+    return !this.reads && !forFewer && !this.#rewritten;
+  }
+
+  get personal(): boolean {
+    return this.told || this.reads;
+  }
+
+  set personal(reads: boolean) {
+    this.reads = reads;
   }
 
   answered(reading: Reading | undefined): void {

@@ -1,6 +1,7 @@
 import type { RequestContext } from '#core/context.ts';
 import { WeirError } from '#core/errors.ts';
 import { firstValue, ofBytes, type Headers } from '#core/headers.ts';
+import { Pieces } from '#core/pieces.ts';
 import { Relay, type CallHandle, type ResponseSink } from '#upstreams/call.ts';
 import type { Upstream } from '#upstreams/upstream.ts';
 import type { FieldTransform } from './fields.ts';
@@ -39,8 +40,7 @@ export class TransformedAnswer extends Relay {
   #handle: CallHandle | undefined;
   #status = 0;
   #headers: Headers = {};
-  #held: Buffer[] | undefined;
-  #bytes = 0;
+  #held: Pieces | undefined;
   #failure: WeirError | undefined;
 
   constructor(fields: FieldTransform, context: RequestContext, upstream: Upstream, sink: ResponseSink) {
@@ -70,7 +70,7 @@ export class TransformedAnswer extends Relay {
     this.#headers = changed(headers);
     if (status === 204 || this.#context.method === 'HEAD') this.sink.onHead(status, this.#headers);
     else if (Number(headers['content-length']) > this.#upstream.settings.maxResponseBytes) this.#fail(this.#tooLarge());
-    else this.#held = [];
+    else this.#held = new Pieces();
   }
 
   override onData(chunk: Buffer): void {
@@ -79,8 +79,7 @@ export class TransformedAnswer extends Relay {
       this.sink.onData(chunk);
       return;
     }
-    this.#bytes += chunk.length;
-    if (this.#bytes > this.#upstream.settings.maxResponseBytes) this.#fail(this.#tooLarge());
+    if (this.#held.length + chunk.length > this.#upstream.settings.maxResponseBytes) this.#fail(this.#tooLarge());
     else this.#held.push(chunk);
   }
 
@@ -92,7 +91,7 @@ export class TransformedAnswer extends Relay {
     }
     let body: Buffer;
     try {
-      body = this.#fields.apply(Buffer.concat(this.#held), this.#context);
+      body = this.#fields.apply(this.#held.join(), this.#context);
     } catch (cause) {
       this.#fail(this.#unreadable(cause));
       return;

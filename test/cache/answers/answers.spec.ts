@@ -154,6 +154,32 @@ describe('The finished answer to a query', () => {
     expect(calls()).toBe(1);
   });
 
+  test('is found on a WebSocket and in an event stream that a browser has opened with its no-cache', async () => {
+    const query = things();
+    const made = await server.post(query);
+    const headers = { 'cache-control': 'no-cache', pragma: 'no-cache' };
+    const socket = new WebSocket(server.graphqlUrl.replace('http', 'ws'), 'graphql-transport-ws', { headers });
+    onTestFinished(() => socket.close());
+    socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init' })));
+    const next = new Promise((resolve) => {
+      socket.on('message', (data) => {
+        const { type, payload } = JSON.parse((data as Buffer).toString()) as { type: string; payload?: unknown };
+        if (type === 'next') resolve(payload);
+        if (type === 'connection_ack') socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query } }));
+      });
+    });
+    expect(await next).toEqual(made.json());
+    const events = { accept: 'text/event-stream' };
+    expect((await server.get({ query }, { ...events, ...headers })).text).toContain(`data: ${made.text}`);
+    expect(calls()).toBe(1);
+    // Whoever asks for more than a browser does by itself means it.
+    for (const control of ['no-cache, max-age=0', 'max-age=0', 'no-store']) {
+      shelve();
+      const { text } = await server.get({ query }, { ...events, 'cache-control': control });
+      expect(text).toContain(`version ${version}`);
+    }
+  });
+
   test('is 304 to who has it, by GET and POST, and costs nothing upstream', async () => {
     const query = things();
     const { headers } = await server.post(query);
