@@ -155,6 +155,21 @@ test('An object whose key is who asks is found where it is stored, and stored wh
   expect(await nameOf('/goods/rival')).toBe('many');
 });
 
+test('What a PUBLIC field is given of who asks as plain data, and sends on, is minded', async () => {
+  service.answer('/book', (request, response) => {
+    const body = JSON.stringify({ id: '1', name: request.headers['x-user'] });
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
+  });
+  for (const [caller, name] of [
+    [acme, 'acme'],
+    [rival, 'rival'],
+    [acme, 'acme'],
+  ] as const) {
+    const { body } = await gateway.query('{ shelf { book { name } } }', bearing(caller));
+    expect(body.data).toEqual({ shelf: { book: { name } } });
+  }
+});
+
 test('An object is given out by REST as the service writes it, or not at all', async () => {
   for (const number of ['9007199254740993', '10.00', '1e3', '-0', '0.1000']) {
     const id = newId();

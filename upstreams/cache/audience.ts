@@ -31,11 +31,18 @@ export function askedAt({ host, forwarded }: RequestContext): string {
   return lastAsked;
 }
 
-/** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */
-function shownIdentity({ settings }: Upstream, { identityKey, headers, shows }: UpstreamCall): string {
-  let shown = identityKey;
-  for (const name of shows) if (headers[name] !== undefined) shown += `\n\n${name} ${String(headers[name])}`;
+/** What a call says of who asks in fields of its own. */
+function toldBy({ headers, shows }: UpstreamCall): string {
+  let told = '';
   // A line break cannot stand in a header value, so no two of these make one.
+  for (const name of shows) if (headers[name] !== undefined) told += `\n\n${name} ${String(headers[name])}`;
+  return told;
+}
+
+/** Exactly what the upstream is shown of who asks; empty where that is nothing, or the same for all. */
+function shownIdentity({ settings }: Upstream, call: UpstreamCall): string {
+  const { headers } = call;
+  let shown = call.identityKey + toldBy(call);
   if (headers.cookie !== undefined) shown += `\n\ncookie ${String(headers.cookie)}`;
   if (headers.authorization !== undefined && typeof settings.identity === 'string' && settings.identity !== 'token')
     shown += `\n\nauthorization ${String(headers.authorization)}`;
@@ -87,7 +94,8 @@ export function takesCommon({ scope }: CacheRules): boolean {
  */
 export function ownPartition(upstream: Upstream, call: UpstreamCall, rules: CacheRules): Partition {
   const all = everybody(call);
-  if (rules.scope === 'shared') return all + ofAll;
+  // An operator knows what a route's own fields say. What a module's do, SDL that says PUBLIC may not.
+  if (rules.scope === 'shared') return all + ofAll + (call.purpose ? toldBy(call) : '');
   if (rules.scope === 'consumer') return `${all}${ofConsumer}${call.context.identity.consumer}`;
   return `${all}${ofIdentity}${shownIdentity(upstream, call)}`;
 }
