@@ -80,3 +80,16 @@ function hold(steps: readonly Step[]): void {
 test('The store knows its size, its paths and its tags, whatever is put, renewed, written, purged or evicted', () => {
   fc.assert(fc.property(fc.array(step, { maxLength: 40 }), hold), { numRuns: 300 });
 });
+
+test('What is read while hundreds of others are written is not taken for one of them; what is written itself is', () => {
+  const shelf = new MemoryStore(settings).shelf('things');
+  const paths = Array.from({ length: 200 }, (_, index) => `/config/${index}`);
+  const marks = paths.map((_, index) => shelf.mark(`/test/${index}`, ['red']));
+  const own = shelf.mark('/config/7?x=1', []);
+  for (const written of paths) shelf.invalidatePath(written);
+  // By one place alone it would be five.
+  expect(marks.filter((mark) => !mark.holds()).length).toBeLessThan(3);
+  expect(own.holds()).toBe(false);
+  shelf.invalidateTag('red');
+  expect(marks.filter((mark) => mark.holds())).toHaveLength(0);
+});

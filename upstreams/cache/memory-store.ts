@@ -8,8 +8,12 @@ import type { CacheSettings } from './settings.ts';
 /** Answers of one URI for one audience that differ by `Vary`; of more, the oldest go. */
 const maxVariants = 32;
 
-/** Places in which writes are remembered by the hash of their path; two paths in one place count as one. A power of 2. */
+/**
+ * Places in which writes are remembered, two for each path by its hash: it counts as written only if both are, so that it is
+ * hardly ever taken for another. A power of 2.
+ */
 const writePlaces = 8_192;
+const placeMask = writePlaces - 1;
 
 /** Who may be given an answer, as part of its key: everybody, or those whom the upstream knows by this. */
 export type Partition = string;
@@ -33,17 +37,17 @@ export class Resource {
 /** What was read on a shelf at a moment; it holds until a write to it, or to one of its tags, is known. */
 export class Mark {
   readonly #shelf: Shelf;
-  readonly #places: readonly number[];
+  readonly #hashes: readonly number[];
   readonly moment: number;
 
-  constructor(shelf: Shelf, places: readonly number[], moment: number) {
+  constructor(shelf: Shelf, hashes: readonly number[], moment: number) {
     this.#shelf = shelf;
-    this.#places = places;
+    this.#hashes = hashes;
     this.moment = moment;
   }
 
   holds(): boolean {
-    return !this.#shelf.writtenSince(this.moment, this.#places);
+    return !this.#shelf.writtenSince(this.moment, this.#hashes);
   }
 }
 
@@ -161,20 +165,24 @@ export class Shelf {
 
   /** When this path was last written, or one that shares its place. */
   lastWrite(target: string): number {
-    return Math.max(this.#horizon, this.#writes[placeOf(pathOf(target))]!);
+    return Math.max(this.#horizon, this.#writtenAt(hashOf(pathOf(target))));
   }
 
   /** What is read here as of a moment, for who keeps something made of it. */
   mark(target: string, tags: readonly string[], moment = this.#clock): Mark {
-    const places = [placeOf(pathOf(target))];
-    for (const tag of tags) places.push(placeOf(placeName(tag)));
-    return new Mark(this, places, moment);
+    const hashes = [hashOf(pathOf(target))];
+    for (const tag of tags) hashes.push(hashOf(placeName(tag)));
+    return new Mark(this, hashes, moment);
   }
 
-  /** Whether one of these places was written after a moment, or everything was. */
-  writtenSince(moment: number, places: readonly number[]): boolean {
+  #writtenAt(hash: number): number {
+    return Math.min(this.#writes[hash & placeMask]!, this.#writes[otherPlace(hash)]!);
+  }
+
+  /** Whether what has one of these hashes was written after a moment, or everything was. */
+  writtenSince(moment: number, hashes: readonly number[]): boolean {
     if (this.#horizon > moment) return true;
-    for (const place of places) if (this.#writes[place]! > moment) return true;
+    for (const hash of hashes) if (this.#writtenAt(hash) > moment) return true;
     return false;
   }
 
@@ -226,7 +234,8 @@ export class Shelf {
   }
 
   #note(path: string): void {
-    this.#writes[placeOf(path)] = ++this.#clock;
+    const hash = hashOf(path);
+    this.#writes[hash & placeMask] = this.#writes[otherPlace(hash)] = ++this.#clock;
   }
 }
 
@@ -235,8 +244,9 @@ function placeName(tag: string): string {
   return `tag ${tag}`;
 }
 
-function placeOf(path: string): number {
-  return hashOf(path) & (writePlaces - 1);
+/** By bits of the hash that say nothing of the first. */
+function otherPlace(hash: number): number {
+  return (hash >>> 16) & placeMask;
 }
 
 /**
