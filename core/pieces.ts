@@ -44,8 +44,7 @@ export class Pieces {
   /** All of it. */
   join(): Buffer {
     this.#close();
-    const [only] = this.#whole;
-    if (this.#whole.length > 1) this.#whole = [Buffer.concat(this.#whole, this.length)];
-    return this.#whole[0] ?? only ?? Buffer.alloc(0);
+    if (this.#whole.length !== 1) this.#whole = [Buffer.concat(this.#whole, this.length)];
+    return this.#whole[0]!;
   }
 }

@@ -15,22 +15,18 @@ export function requestHeaders(context: RequestContext, streamed: boolean): Head
   const accept = named.includes('accept') ? undefined : received.accept;
   const headers: Headers = { accept: canonicalAccept(accept), 'accept-encoding': canonicalAcceptEncoding };
   for (const name in received) {
-    if (hopByHop.has(name) || isOurs(name) || name === context.withheld) continue;
+    if (name === context.withheld) continue;
     // Many a service reads its fields as CGI variables (RFC 3875 §4.1.18), to which x_weir_tier and x-weir-tier are the same.
-    if (name.includes('_') && isKept(name.replaceAll('_', '-'), named)) continue;
+    const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
     // Each hop says itself how long what it sends is.
-    if (name === 'content-length') continue;
-    if (named.length > 0 && named.includes(name)) continue;
+    if (hopByHop.has(plain) || isOurs(plain) || plain === 'content-length') continue;
+    if (named.length > 0 && (named.includes(name) || named.includes(plain))) continue;
     headers[name] = received[name];
   }
   // A body that is held gets its length from the exchange; of a streamed one it is known if the client's parser knew it.
   const { length } = context.incoming;
   if (streamed && length !== undefined) headers['content-length'] = String(length);
   return headers;
-}
-
-function isKept(name: string, named: readonly string[]): boolean {
-  return hopByHop.has(name) || isOurs(name) || name === 'content-length' || named.includes(name);
 }
 
 /** The same on the way back; what names the upstream's software stays inside. */

@@ -328,11 +328,11 @@ describe('A route that is composed here', () => {
       const give = () => answer(200, { told: true }, ${said});
       export const modules = [defineModule({
         name: 'coded', owner: 'team',
-        routes: (route: any) => [
+        routes: (route) => [
           route.get('/coded/closed', { auth: 'required', answer: give }),
           route.get('/coded/open', { answer: give }),
         ],
-      } as any)];`,
+      })];`,
     );
     const gateway = await startGateway(
       {

@@ -52,6 +52,16 @@ function serve(path: string, id: string, name: (request: IncomingMessage) => str
   give(`${path}/${id}`, (good) => good);
 }
 
+/** Has a path give one thing, whose name says what it was asked. */
+function serveOne(path: string, name: (request: IncomingMessage) => string): void {
+  service.answer(path, (request, response) => {
+    const body = JSON.stringify({ id: '1', name: name(request) });
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
+  });
+}
+
+const userOf = ({ headers }: IncomingMessage) => String(headers['x-user']);
+
 const newId = () => String(++last);
 
 async function query(field: string, headers: Record<string, string> = {}): Promise<unknown> {
@@ -110,12 +120,8 @@ test('A loader that reads who asks stores nothing for others, and is found nothi
 
 test('A field by which a module tells the service who asks counts as identity, in a resolver and in a loader', async () => {
   const id = newId();
-  const who = ({ headers }: IncomingMessage) => String(headers['x-user']);
-  serve('/named', id, who, {});
-  service.answer('/mine', (request, response) => {
-    const body = JSON.stringify({ id: '1', name: who(request) });
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
-  });
+  serve('/named', id, userOf, {});
+  serveOne('/mine', userOf);
   for (const [caller, name] of [
     [acme, 'acme'],
     [rival, 'rival'],
@@ -131,10 +137,7 @@ test('A field by which a module tells the service who asks counts as identity, i
 test.each(['{ it: byParam { name } }', '{ it: byKey { name } }', '{ it: desk { good { name } } }'])(
   'What a loader is given that was made of who asks is for nobody else, whatever SDL says: %s',
   async (document) => {
-    service.answer('/told', ({ headers }, response) => {
-      const body = JSON.stringify({ id: '1', name: `of ${String(headers['x-user'])}` });
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
-    });
+    serveOne('/told', (request) => `of ${userOf(request)}`);
     for (const [caller, name] of [
       [acme, 'of acme'],
       [rival, 'of rival'],
@@ -156,10 +159,7 @@ test('An object whose key is who asks is found where it is stored, and stored wh
 });
 
 test('What a PUBLIC field is given of who asks as plain data, and sends on, is minded', async () => {
-  service.answer('/book', (request, response) => {
-    const body = JSON.stringify({ id: '1', name: request.headers['x-user'] });
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
-  });
+  serveOne('/book', userOf);
   for (const [caller, name] of [
     [acme, 'acme'],
     [rival, 'rival'],

@@ -110,7 +110,6 @@ export type Audience = 'everybody' | 'consumer' | 'identity';
 
 export function audienceOf(partition: Partition): Audience {
   const end = partition.indexOf('\n');
-  if (end < 0) return 'everybody';
-  if (partition.startsWith(ofAll, end)) return 'everybody';
+  if (end < 0 || partition.startsWith(ofAll, end)) return 'everybody';
   return partition.startsWith(ofConsumer, end) ? 'consumer' : 'identity';
 }

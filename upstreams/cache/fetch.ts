@@ -244,18 +244,19 @@ export class Fetch implements ResponseSink, CallHandle {
     if (status >= 500) return;
     const same = (name: string): boolean => headers[name] === undefined || headers[name] === entry.headers[name];
     const agrees = status === entry.status && same('etag') && same('last-modified') && same('content-length');
-    if (!agrees || !terms || !isFor(terms, entry) || !this.#holds(terms)) this.#remove(entry);
-    else this.#update(entry, { ...entry.headers, ...terms.headers }, terms);
+    if (!agrees || !terms || !isFor(terms, entry)) return this.#remove(entry);
+    const merged = { ...entry.headers, ...terms.headers };
+    const tags = tagsOf(merged, this.#errand.rules.tags);
+    if (this.#holds(tags)) this.#update(entry, merged, terms, tags);
+    else this.#remove(entry);
   }
 
   /** Nobody has written there since it was asked for, nor purged what it is one of. */
-  #holds(terms: Storing): boolean {
-    const tags = tagsOf(terms.headers, this.#errand.rules.tags);
+  #holds(tags: readonly string[]): boolean {
     return this.#desk.shelf.mark(this.#call.path, tags, this.#moment).holds();
   }
 
-  #update(entry: Entry, headers: Headers, terms: Storing): void {
-    const tags = tagsOf(headers, this.#errand.rules.tags);
+  #update(entry: Entry, headers: Headers, terms: Storing, tags: readonly string[]): void {
     const shown = shownInputs(this.#desk.upstream, this.#call);
     this.#desk.shelf.update(entry, () => entry.update(headers, terms, tags, shown));
   }
@@ -274,15 +275,12 @@ export class Fetch implements ResponseSink, CallHandle {
     const { status } = entry;
     const { identified } = audience;
     const terms = storing({ status, headers: merged, askedMs: this.#askedMs, nowMs, identified }, rules);
-    const stays = terms && this.#holds(terms) && isFor(terms, entry);
-    if (stays) {
-      this.#update(entry, terms.headers, terms);
-      if (entry.renewable) this.#share(entry);
-    } else {
-      this.#remove(entry);
-      if (terms) this.#update(entry, terms.headers, terms);
-      else entry.tell(merged, nowMs);
-    }
+    const tags = terms ? tagsOf(terms.headers, rules.tags) : [];
+    const stays = terms && this.#holds(tags) && isFor(terms, entry);
+    if (!stays) this.#remove(entry);
+    if (terms) this.#update(entry, terms.headers, terms, tags);
+    else entry.tell(merged, nowMs);
+    if (stays && entry.renewable) this.#share(entry);
     this.#tell(status, terms);
     this.#serve('revalidated', `fwd=${why}; fwd-status=304${stays ? '; stored' : ''}`, nowMs);
   }
@@ -351,7 +349,7 @@ export class Fetch implements ResponseSink, CallHandle {
     const { audience, entry: former, rules } = this.#errand;
     const tags = tagsOf(terms.headers, rules.tags);
     // Else this may be what was before.
-    if (!this.#holds(terms)) return;
+    if (!this.#holds(tags)) return;
     const body = this.#pieces?.join() ?? nobody;
     this.#pieces = undefined;
     const partition = terms.shared ? audience.everybody : audience.own;

@@ -13,7 +13,7 @@ import { everybody, isIdentified, ownPartition, shownInputs, takesCommon } from 
 import { Entry } from './entry.ts';
 import type { Partition, Shelf } from './memory-store.ts';
 import { Outcomes } from './outcomes.ts';
-import { isPersonal } from './private.ts';
+import { isOfOne } from './private.ts';
 import { noteReading, type Reading } from './reading.ts';
 import type { CacheRules } from './settings.ts';
 import type { Storing } from './storing.ts';
@@ -123,7 +123,7 @@ export class StoredItems {
     // Which fields it depends on is not known of what reads one alone.
     if (!isPlain(terms.vary) || call.shows.length > 0 || terms.headers['content-encoding'] !== undefined) return;
     const partition = terms.shared ? everybody(call) : ownPartition(upstream, call, this.#rules);
-    const personal = this.#rules.scope !== 'shared' && isPersonal(call, isIdentified(upstream, call));
+    const personal = isOfOne(call, isIdentified(upstream, call), this.#rules);
     const shown = shownInputs(upstream, call);
     for (const [key, value] of values) {
       if (typeof value !== 'object' || value === null || value instanceof Error) continue;

@@ -163,7 +163,7 @@ export class Shelf {
     return this.#clock;
   }
 
-  /** When this path was last written, or one that shares its place. */
+  /** When this path was last written, or others that share both its places. */
   lastWrite(target: string): number {
     return Math.max(this.#horizon, this.#writtenAt(hashOf(pathOf(target))));
   }

@@ -59,11 +59,16 @@ function withPrivate(text: string): string {
 }
 
 /** The upstream is shown something that the client has shown, so that what it says may be for that client alone. */
-export function isPersonal({ context, headers }: UpstreamCall, identified: boolean): boolean {
+function isPersonal({ context, headers }: UpstreamCall, identified: boolean): boolean {
   if (!identified) return false;
   return (
     context.identity.credential !== undefined || headers.cookie !== undefined || headers.authorization !== undefined
   );
+}
+
+/** The same, of an answer that the configuration does not say is for everybody. */
+export function isOfOne(call: UpstreamCall, identified: boolean, { scope }: CacheRules): boolean {
+  return scope !== 'shared' && isPersonal(call, identified);
 }
 
 /** The fields with which an answer that was not in the store goes to the client. */

@@ -19,7 +19,7 @@ import { Entry } from './entry.ts';
 import { Fetch, noteStatus, type Audience } from './fetch.ts';
 import type { Shelf } from './memory-store.ts';
 import { Outcomes } from './outcomes.ts';
-import { isPersonal } from './private.ts';
+import { isOfOne } from './private.ts';
 import { tellReading } from './reading.ts';
 import type { Lease, Look, Question, SecondLevel } from './second-level/second-level.ts';
 import type { CacheRules } from './settings.ts';
@@ -117,7 +117,7 @@ export class Reader {
     const { clock } = this.upstream.surroundings;
     const waits = stale && !stale.fresh(clock.epochMs()) ? stale : undefined;
     const go = (look: Look): CallHandle => {
-      this.#adopt(look, call, this.#audience(call, rules).personal);
+      this.#adopt(look, call, isOfOne(call, isIdentified(this.upstream, call), rules));
       const nowMs = clock.epochMs();
       const entry = this.#find(call, rules, nowMs);
       const served = entry && this.#serve(entry, call, rules, ask, nowMs, sink);
@@ -221,7 +221,7 @@ export class Reader {
       everybody: everybody(call),
       own: ownPartition(this.upstream, call, rules),
       identified,
-      personal: rules.scope !== 'shared' && isPersonal(call, identified),
+      personal: isOfOne(call, identified, rules),
     };
   }
 
